@@ -1,0 +1,48 @@
+// Package limit decides whether one more call may go on: token buckets and
+// period counters, taken together in one decision, so that a refused call
+// costs nobody anything.
+package limit
+
+import (
+	"context"
+	"time"
+)
+
+// Instant is one reading of both clocks. Mono orders events within this
+// process and is what buckets count by; Wall says which calendar period a
+// quota call belongs to. Time is always passed in; nothing here reads a clock.
+type Instant struct {
+	Mono time.Duration // since the process's own start
+	Wall time.Time
+}
+
+// Rate is a token bucket's setting: PerSecond tokens a second, Burst at most.
+// Zero (or less) in either lets nothing through.
+type Rate struct {
+	PerSecond float64
+	Burst     int
+}
+
+// Quota is a period counter's setting.
+type Quota struct {
+	Limit  int64
+	Offset int64 // subtracted from Limit in the period in which the key joined the plan
+	Period Period
+}
+
+// Account names whose counter it is: a key within a plan.
+type Account struct {
+	PlanID string
+	KeyID  string
+}
+
+// Ledger keeps what was spent. It is declared here and implemented by store.
+type Ledger interface {
+	// Spend records one admitted call of a on day, if fewer than limit calls
+	// of it are recorded on the days from..day (both included), and returns
+	// after that record is durably committed. ok is false, and nothing is
+	// recorded, when limit or more are there already; used is the number
+	// recorded after the call either way. An error means that nothing is
+	// known to be recorded: the call must not be admitted.
+	Spend(ctx context.Context, a Account, from, day Day, limit int64) (used int64, ok bool, err error)
+}
