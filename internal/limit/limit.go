@@ -37,6 +37,8 @@ type Account struct {
 }
 
 // Ledger keeps what was spent. It is declared here and implemented by store.
+// Spend and Record add to the same counters: one number for an account and a
+// day. Both are called from many goroutines.
 type Ledger interface {
 	// Spend records one admitted call of a on day, if fewer than limit calls
 	// of it are recorded on the days from..day (both included), and returns
@@ -45,4 +47,19 @@ type Ledger interface {
 	// recorded after the call either way. An error means that nothing is
 	// known to be recorded: the call must not be admitted.
 	Spend(ctx context.Context, a Account, from, day Day, limit int64) (used int64, ok bool, err error)
+
+	// Record adds calls that were admitted without a quota, all of them in
+	// one transaction: after a nil error every count is durably added, after
+	// an error none is known to be, and the caller brings them again later.
+	// No quota stands behind these calls, so no call waits for Record.
+	// Every Calls is above 0, an account and day appears at most once, an
+	// empty slice is no error, and the slice is not kept.
+	Record(ctx context.Context, counts []Count) error
+}
+
+// Count is a number of admitted calls of one account on one day.
+type Count struct {
+	Account Account
+	Day     Day
+	Calls   int64
 }
