@@ -1,0 +1,51 @@
+# Every target is a line you can run by hand; .ci/run uses the same ones.
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -ec
+GO    ?= go
+TOOL  := $(GO) tool -modfile=tools/go.mod
+BENCH ?= .
+COUNT ?= 6
+PKGS  ?= ./...
+
+.DEFAULT_GOAL := help
+.PHONY: help build test race check lint format fuzz bench bench-compare e2e clean
+
+help: ## Print this list
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## Build bin/weir (static, CGO off)
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o bin/weir ./cmd/weir
+
+test: ## Run all tests; what a missing tool skips is printed
+	$(GO) test $(PKGS)
+
+race: ## Run the unit tests under the race detector (needs gcc)
+	CGO_ENABLED=1 $(GO) test -race ./internal/...
+
+e2e: ## Run only the end-to-end tests, verbosely
+	$(GO) test -count=1 -v ./e2e/...
+
+check: lint test ## Lint, then test
+
+lint: ## gofumpt, go vet and staticcheck, also for macOS and Windows; each must be silent
+	@out="$$($(TOOL) gofumpt -l cmd internal e2e examples)"; test -z "$$out" || { echo "gofumpt would change (make format):"; echo "$$out"; exit 1; }
+	$(GO) vet ./...
+	$(TOOL) staticcheck ./...
+	GOOS=darwin $(GO) vet ./cmd/... ./internal/...
+	GOOS=windows $(GO) vet ./cmd/... ./internal/...
+
+format: ## Rewrite the sources in gofumpt's form
+	$(TOOL) gofumpt -w cmd internal e2e examples
+
+fuzz: ## Run every fuzz target for FUZZTIME (default 30s each)
+	./tools/fuzz.sh $(or $(FUZZTIME),30s)
+
+bench: ## Run the benchmarks COUNT times and summarise (BENCH=pattern, PKGS=./internal/limit)
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(PKGS) | tee /tmp/weir-bench.txt | grep -E '^(goos|goarch|cpu|pkg|Benchmark)' 
+	$(TOOL) benchstat /tmp/weir-bench.txt
+
+bench-compare: ## Compare two saved benchmark outputs: make bench-compare OLD=a.txt NEW=b.txt
+	$(TOOL) benchstat $(OLD) $(NEW)
+
+clean: ## Remove what building made
+	rm -rf bin dist

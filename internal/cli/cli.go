@@ -1,0 +1,95 @@
+// Package cli is weir's commands: serve starts an app; the others look at a
+// running server through what it wrote into its data folder.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes of every command.
+const (
+	exitOK      = 0
+	exitFailure = 1 // it was tried and failed
+	exitUsage   = 2 // the command line is wrong; nothing was tried
+	exitAbsent  = 3 // there is no running server in that data folder
+)
+
+// failure is an error with the exit code it ends the process with.
+type failure struct {
+	code int
+	err  error
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+// Main runs one command line and returns the exit code. SIGINT and SIGTERM
+// cancel the command's context once; a second one ends the process as the
+// system would.
+func Main(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	return run(ctx, args, stdout, stderr)
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintf(stderr, "weir: %v\n", err)
+	var f *failure
+	if errors.As(err, &f) {
+		return f.code
+	}
+	// Every command's own errors are failures; what is left is cobra's word
+	// about the command line.
+	fmt.Fprintf(stderr, "Run 'weir %s--help' for usage.\n", helpFor(root, args))
+	return exitUsage
+}
+
+// helpFor names the command that args were meant for, so that the hint leads
+// to the right help.
+func helpFor(root *cobra.Command, args []string) string {
+	found, _, err := root.Find(args)
+	if err != nil || found == root {
+		return ""
+	}
+	return strings.TrimPrefix(found.CommandPath(), "weir ") + " "
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "weir",
+		Short: "Make a public function safe to expose",
+		Long: `weir is a gate in front of functions. A function goes behind an endpoint,
+callers need an API key, a usage plan gives each key a rate, a burst and a
+quota, and everything over the limit is refused before it costs anything.
+It speaks AWS's own API Gateway (REST) and Lambda protocols, so the aws CLI,
+SDKs and Terraform drive it.
+
+Exit codes: 0 done, 1 failed, 2 wrong command line, 3 no running server found.`,
+		Example: `  weir serve                      # both addresses, data in the default folder
+  eval "$(weir env)"              # point aws, SDKs and Terraform at it
+  aws apigateway create-rest-api --name demo`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+	}
+	root.AddCommand(newServe(), newEnv(), newVersion())
+	return root
+}

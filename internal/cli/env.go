@@ -1,0 +1,91 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"weir/internal/app"
+)
+
+func newEnv() *cobra.Command {
+	var (
+		data   string
+		asJSON bool
+	)
+	c := &cobra.Command{
+		Use:   "env",
+		Short: "Print the environment that points AWS's tools at the running server",
+		Long: `Print shell commands that point the aws CLI, SDKs and Terraform at the running
+server: its endpoint, its region and the root access key. The key is read from
+the data folder, which only its owner can read.
+
+AWS CLI versions before 2.13 and SDKs of before mid-2023 do not know
+AWS_ENDPOINT_URL: give those --endpoint-url "$AWS_ENDPOINT_URL".`,
+		Example: `  eval "$(weir env)"
+  weir env --data ./data --json`,
+		Args: cobra.NoArgs,
+		PreRunE: func(c *cobra.Command, _ []string) error {
+			return fromEnvironment(c.Flags())
+		},
+		RunE: func(c *cobra.Command, _ []string) error {
+			vars, err := environment(data)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				m := map[string]string{}
+				for _, v := range vars {
+					m[v.name] = v.value
+				}
+				return json.NewEncoder(c.OutOrStdout()).Encode(m)
+			}
+			for _, v := range vars {
+				if _, err := fmt.Fprintf(c.OutOrStdout(), "export %s=%s\n", v.name, shellQuote(v.value)); err != nil {
+					return &failure{exitFailure, err}
+				}
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVar(&data, "data", defaultData(), "data folder of the server")
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}
+
+type variable struct{ name, value string }
+
+func environment(data string) ([]variable, error) {
+	running, err := app.FindRunning(data)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &failure{exitAbsent, fmt.Errorf("no server is running on the data folder %s: start one with 'weir serve --data %s', or name the right folder with --data", data, data)}
+	}
+	if err != nil {
+		return nil, &failure{exitFailure, err}
+	}
+	key, err := app.RootAccessKey(data)
+	if err != nil {
+		return nil, &failure{exitFailure, err}
+	}
+	return []variable{
+		{"AWS_ENDPOINT_URL", running.ControlURL},
+		{"AWS_ACCESS_KEY_ID", key.ID},
+		{"AWS_SECRET_ACCESS_KEY", key.Secret},
+		{"AWS_REGION", running.Region},
+		{"AWS_DEFAULT_REGION", running.Region},
+		{"WEIR_GATEWAY_URL", running.GatewayURL},
+	}, nil
+}
+
+// shellQuote makes one word of s for a POSIX shell.
+func shellQuote(s string) string {
+	plain := strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:") == ""
+	if plain && s != "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
