@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,6 +17,7 @@ func newEnv() *cobra.Command {
 	var (
 		data   string
 		asJSON bool
+		wait   time.Duration
 	)
 	c := &cobra.Command{
 		Use:   "env",
@@ -27,13 +29,21 @@ the data folder, which only its owner can read.
 AWS CLI versions before 2.13 and SDKs of before mid-2023 do not know
 AWS_ENDPOINT_URL: give those --endpoint-url "$AWS_ENDPOINT_URL".`,
 		Example: `  eval "$(weir env)"
-  weir env --data ./data --json`,
+  weir env --data ./data --json
+  weir serve & eval "$(weir env --wait 10s)"`,
 		Args: cobra.NoArgs,
 		PreRunE: func(c *cobra.Command, _ []string) error {
 			return fromEnvironment(c.Flags())
 		},
 		RunE: func(c *cobra.Command, _ []string) error {
 			vars, err := environment(data)
+			for end := time.Now().Add(wait); absent(err) && time.Now().Before(end); vars, err = environment(data) {
+				select {
+				case <-c.Context().Done():
+					return &failure{exitFailure, c.Context().Err()}
+				case <-time.After(20 * time.Millisecond):
+				}
+			}
 			if err != nil {
 				return err
 			}
@@ -54,7 +64,13 @@ AWS_ENDPOINT_URL: give those --endpoint-url "$AWS_ENDPOINT_URL".`,
 	}
 	c.Flags().StringVar(&data, "data", defaultData(), "data folder of the server")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.Flags().DurationVar(&wait, "wait", 0, "wait this long for a server to start")
 	return c
+}
+
+func absent(err error) bool {
+	var f *failure
+	return errors.As(err, &f) && f.code == exitAbsent
 }
 
 type variable struct{ name, value string }
