@@ -253,3 +253,33 @@ func TestRulesCatchViolations(t *testing.T) {
 		t.Error("a package without a rule was accepted")
 	}
 }
+
+// TestDependenciesAreArgued: every direct dependency has its reason written down.
+func TestDependenciesAreArgued(t *testing.T) {
+	mod, err := os.ReadFile("../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("../docs/decisions/0001-dependencies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	direct := 0
+	for line := range strings.Lines(string(mod)) {
+		fields := strings.Fields(strings.TrimPrefix(strings.TrimSpace(line), "require "))
+		if len(fields) < 2 || !strings.Contains(fields[0], ".") || strings.Contains(line, "// indirect") {
+			continue
+		}
+		direct++
+		name, service := fields[0], ""
+		if sdk := "github.com/aws/aws-sdk-go-v2/"; strings.HasPrefix(name, sdk) {
+			name, service = strings.TrimSuffix(sdk, "/"), path.Base(name)
+		}
+		if !strings.Contains(string(page), "`"+name+"`") || !strings.Contains(string(page), service) {
+			t.Errorf("docs/decisions/0001-dependencies.md does not say why %s is there", fields[0])
+		}
+	}
+	if direct == 0 {
+		t.Error("read no direct dependency from go.mod")
+	}
+}
