@@ -1,6 +1,20 @@
 // Package limit decides whether one more call may go on: token buckets and
 // period counters, taken together in one decision, so that a refused call
 // costs nobody anything.
+//
+// A Cell is a token bucket, a Meter counts an account against its quota, and a
+// Limiter takes from several cells and one meter at once:
+//
+//	grant, verdict := limiter.Take(ctx, []*limit.Cell{plan, stage}, meter, now)
+//	if verdict.Outcome != limit.Granted {
+//		… // throttled, exhausted, or the ledger is away; nothing was used
+//	}
+//	defer func() { grant.Settle(succeeded) }()
+//
+// Buckets live in memory: no lock, no timer, no allocation. A quota is kept by
+// a Ledger (the database), and a call with a quota waits until it is durably
+// recorded there, so that no crash lets a call through that was not paid for.
+// The price is that a crash may count a call that nobody answered.
 package limit
 
 import (
@@ -10,11 +24,30 @@ import (
 
 // Instant is one reading of both clocks. Mono orders events within this
 // process and is what buckets count by; Wall says which calendar period a
-// quota call belongs to. Time is always passed in; nothing here reads a clock.
+// quota call belongs to. Time is always passed in.
 type Instant struct {
 	Mono time.Duration // since the process's own start
 	Wall time.Time
 }
+
+// nanos returns Mono in the range a cell's word can hold.
+func (i Instant) nanos() int64 { return min(max(int64(i.Mono), 0), maxMono) }
+
+// Clock reads this machine's clocks: Wall is the time of day, Mono counts from
+// when the Clock was made and never goes back. One process has one Clock.
+type Clock struct{ start time.Time }
+
+// NewClock returns a clock whose Mono begins at zero now.
+func NewClock() Clock { return Clock{time.Now()} }
+
+// Now reads both clocks.
+func (c Clock) Now() Instant {
+	now := time.Now()
+	return Instant{Mono: now.Sub(c.start), Wall: now}
+}
+
+// Mono reads the monotonic clock only.
+func (c Clock) Mono() time.Duration { return time.Since(c.start) }
 
 // Rate is a token bucket's setting: PerSecond tokens a second, Burst at most.
 // Zero (or less) in either lets nothing through.

@@ -1,0 +1,268 @@
+package limit
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Limiter takes decisions. Safe for concurrent use; made by New.
+type Limiter struct {
+	ledger Ledger
+	clock  func() time.Duration
+
+	flushing sync.Mutex // held by the one flush under way; taken before mu
+
+	mu      sync.Mutex      // guards the two below
+	dirty   []*Meter        // have counted since the last flush
+	overdue map[tally]int64 // taken from their meters and not recorded yet
+}
+
+// tally names uncapped calls of a meter on a day.
+type tally struct {
+	meter *Meter
+	day   Day
+}
+
+// Option changes how a Limiter works.
+type Option func(*Limiter)
+
+// WithClock gives the limiter the clock that Instant.Mono is read from (see
+// Clock.Mono). It is read only to give a token back after others have taken
+// from the same bucket; without it such a token comes back with time.
+func WithClock(mono func() time.Duration) Option {
+	return func(l *Limiter) { l.clock = mono }
+}
+
+// New returns a limiter that keeps quotas in ledger. A nil ledger serves as
+// long as no meter is given to Take.
+func New(ledger Ledger, options ...Option) *Limiter {
+	l := &Limiter{ledger: ledger, overdue: map[tally]int64{}}
+	for _, o := range options {
+		o(l)
+	}
+	return l
+}
+
+// Outcome of Take.
+type Outcome uint8
+
+// The outcomes.
+const (
+	Granted    Outcome = iota
+	Throttled          // Verdict.Cell says which of the cells refused
+	Exhausted          // the quota is used up
+	LedgerAway         // the quota could not be asked: refused as Limit Exceeded, with the reason in the record
+)
+
+// Verdict says how Take decided.
+type Verdict struct {
+	Outcome Outcome
+	Cell    int   // index into cells, with Throttled
+	Used    int64 // quota used after the call, when known
+	Err     error // with LedgerAway
+}
+
+// Grant is an admission's hold on its limits. Settle is called exactly once
+// with what became of the call; rate and quota ignore the outcome, an admitted
+// call has used one of each. The zero Grant holds nothing.
+type Grant struct {
+	held bool
+}
+
+// Settle ends the hold. A second call does nothing: a limit that releases
+// something must never release it twice because a caller was careful twice.
+func (g *Grant) Settle(succeeded bool) { g.held = false }
+
+// Held says whether the grant is still to be settled.
+func (g *Grant) Held() bool { return g.held }
+
+// Take asks every cell (nil cells are skipped) and then the meter (nil: no
+// plan). A refusal by a later one gives back what the earlier gave. When
+// several would refuse, the first throttle is reported, before the quota.
+//
+// Take waits for the ledger only when the meter has a quota that is not known
+// to be used up; ctx ends that wait. It keeps neither cells nor ctx.
+func (l *Limiter) Take(ctx context.Context, cells []*Cell, m *Meter, now Instant) (Grant, Verdict) {
+	mono := now.nanos()
+	var quota *Quota
+	var day Day
+	if m != nil {
+		if quota = m.quota.Load(); quota != nil {
+			day = m.today(quota, now)
+			if used, is := m.exhausted(quota, day); is {
+				if i := refusing(cells, mono); i >= 0 {
+					return Grant{}, Verdict{Outcome: Throttled, Cell: i}
+				}
+				return Grant{}, Verdict{Outcome: Exhausted, Used: used}
+			}
+		}
+	}
+	// To ask all before taking from any is what keeps a flood against one
+	// bucket from touching the others; taking can still fail after it, when
+	// somebody else was faster.
+	if len(cells) > 1 {
+		if i := refusing(cells, mono); i >= 0 {
+			return Grant{}, Verdict{Outcome: Throttled, Cell: i}
+		}
+	}
+	var few [4]taken
+	receipts := few[:0]
+	for i, c := range cells {
+		if c == nil {
+			continue
+		}
+		t, ok := c.take(mono)
+		if !ok {
+			l.giveBack(receipts)
+			return Grant{}, Verdict{Outcome: Throttled, Cell: i}
+		}
+		receipts = append(receipts, t)
+	}
+	if m == nil {
+		return Grant{held: true}, Verdict{}
+	}
+	if quota == nil {
+		l.count(m, DayOf(now.Wall))
+		return Grant{held: true}, Verdict{}
+	}
+	v := l.spend(ctx, m, quota, day)
+	if v.Outcome != Granted {
+		l.giveBack(receipts)
+		return Grant{}, v
+	}
+	return Grant{held: true}, v
+}
+
+// refusing returns the index of the first cell that would refuse, or -1.
+func refusing(cells []*Cell, mono int64) int {
+	for i, c := range cells {
+		if c != nil && c.refuses(mono) {
+			return i
+		}
+	}
+	return -1
+}
+
+// giveBack returns tokens, the last taken first.
+func (l *Limiter) giveBack(receipts []taken) {
+	for i := len(receipts) - 1; i >= 0; i-- {
+		receipts[i].giveBack(l.clock)
+	}
+}
+
+// spend asks the ledger for one call.
+func (l *Limiter) spend(ctx context.Context, m *Meter, q *Quota, day Day) Verdict {
+	if m.unrecorded() {
+		// The plan had no quota until just now: what was counted before the
+		// quota came counts against it.
+		if err := l.Flush(ctx); err != nil {
+			return Verdict{Outcome: LedgerAway, Err: err}
+		}
+	}
+	allowed := m.allowance(q, day)
+	used, ok, err := l.ledger.Spend(ctx, m.account, q.Period.Start(day), day, allowed)
+	if err != nil {
+		return Verdict{Outcome: LedgerAway, Err: err}
+	}
+	if used >= allowed {
+		m.learn(q, day, used)
+	}
+	if !ok {
+		return Verdict{Outcome: Exhausted, Used: used}
+	}
+	return Verdict{Outcome: Granted, Used: used}
+}
+
+// count notes an uncapped call.
+func (l *Limiter) count(m *Meter, day Day) {
+	first, earlier, late := m.count(day)
+	if !first && late == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if first {
+		l.dirty = append(l.dirty, m)
+	}
+	if late > 0 {
+		l.overdue[tally{m, earlier}] += late
+	}
+}
+
+// flushBatch bounds one transaction, so that a flush of very many accounts
+// does not stand in the way of a spend for long.
+const flushBatch = 1000
+
+// Flush records the uncapped calls counted so far and returns when they are
+// durable. Its owner calls it about once a second, before usage is shown, and
+// at a clean stop; a kill loses what was counted since, which no quota ever
+// misses. After an error the calls that were not recorded are brought again by
+// the next Flush.
+func (l *Limiter) Flush(ctx context.Context) error {
+	l.flushing.Lock()
+	defer l.flushing.Unlock()
+	tallies := l.collect()
+	for len(tallies) > 0 {
+		batch := tallies[:min(len(tallies), flushBatch)]
+		if err := l.ledger.Record(ctx, merge(batch)); err != nil {
+			l.mu.Lock()
+			for _, d := range tallies {
+				l.overdue[d.tally] += d.calls
+			}
+			l.mu.Unlock()
+			return err
+		}
+		for _, d := range batch {
+			d.meter.owing.Add(-d.calls)
+		}
+		tallies = tallies[len(batch):]
+	}
+	return nil
+}
+
+// due is a tally with its number.
+type due struct {
+	tally
+	calls int64
+}
+
+// collect empties the meters and the overdue tallies into one list.
+func (l *Limiter) collect() []due {
+	l.mu.Lock()
+	dirty := l.dirty
+	l.dirty = nil
+	all := make([]due, 0, len(dirty)+len(l.overdue))
+	for t, n := range l.overdue {
+		all = append(all, due{t, n})
+	}
+	clear(l.overdue)
+	l.mu.Unlock()
+	for _, m := range dirty {
+		if day, n := m.empty(); n > 0 {
+			all = append(all, due{tally{m, day}, n})
+		}
+	}
+	return all
+}
+
+// merge makes one count of each account and day: an account may have had two
+// meters, and a meter may have counted again while an older tally was overdue.
+func merge(batch []due) []Count {
+	type key struct {
+		account Account
+		day     Day
+	}
+	at := make(map[key]int, len(batch))
+	counts := make([]Count, 0, len(batch))
+	for _, d := range batch {
+		k := key{d.meter.account, d.day}
+		if i, seen := at[k]; seen {
+			counts[i].Calls += d.calls
+			continue
+		}
+		at[k] = len(counts)
+		counts = append(counts, Count{k.account, k.day, d.calls})
+	}
+	return counts
+}
