@@ -177,6 +177,23 @@ func (a *Authorization) credential(c string) *Error {
 	return nil
 }
 
+// Scope gives the service and region that an Authorization header claims,
+// whatever else is wrong with it; "" when it claims none.
+func Scope(authorization string) (service, region string) {
+	if len(authorization) > maxHeader {
+		return "", ""
+	}
+	_, parts, err := fields(authorization)
+	if err != nil {
+		return "", ""
+	}
+	p := strings.Split(strings.TrimRight(parts["Credential"], "/"), "/")
+	if len(p) != 5 {
+		return "", ""
+	}
+	return p[3], p[2]
+}
+
 // CheckTime refuses a request that was signed more than MaxSkew ago or ahead.
 func (a *Authorization) CheckTime(now time.Time) *Error {
 	at, now := a.Time.Format(isoBasic), now.UTC()

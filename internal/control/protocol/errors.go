@@ -26,8 +26,8 @@ func (e *Error) status() int {
 	return e.Status
 }
 
-// internalFailure tells a caller that we broke and where the log tells why.
-func internalFailure(requestID string) *Error {
+// InternalFailure tells a caller that we broke and where the log tells why.
+func InternalFailure(requestID string) *Error {
 	return &Error{
 		Code:   "InternalFailure",
 		Status: http.StatusInternalServerError,

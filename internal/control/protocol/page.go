@@ -20,11 +20,11 @@ func Page[T any](items []T, position string, limit int, key func(T) string) (pag
 	if limit <= 0 {
 		limit = defaultPage
 	}
-	limit = min(limit, largestPage)
-	return cut(items, position, limit, key)
+	return Cut(items, position, min(limit, largestPage), key)
 }
 
-func cut[T any](items []T, position string, limit int, key func(T) string) (page []T, next string) {
+// Cut is Page with the caller's own sizes; limit is at least 1.
+func Cut[T any](items []T, position string, limit int, key func(T) string) (page []T, next string) {
 	start := 0
 	if last, at, ok := parsePosition(position); ok {
 		start = min(at, len(items))
@@ -35,7 +35,7 @@ func cut[T any](items []T, position string, limit int, key func(T) string) (page
 			}
 		}
 	}
-	end := min(start+limit, len(items))
+	end := min(start+max(1, limit), len(items))
 	if end < len(items) {
 		next = base64.RawURLEncoding.EncodeToString([]byte(strconv.Itoa(end-1) + ":" + key(items[end-1])))
 	}

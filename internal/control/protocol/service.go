@@ -24,6 +24,8 @@ type Service struct {
 	// InputPrefix makes validation errors name members from the operation's
 	// input on, "updateRestApiInput.name", as API Gateway does.
 	InputPrefix bool
+	// Global services are signed for us-east-1 too, wherever they are.
+	Global bool
 	// Translate turns an error that is not *Error (a catalog rule's, say) into
 	// the service's own; nil or a nil result means an internal failure.
 	Translate func(error) *Error
@@ -119,7 +121,7 @@ func (s *Service) translate(ctx context.Context, err error, call Call) *Error {
 	}
 	log.ErrorContext(ctx, "management call failed",
 		"service", call.Service, "operation", call.Operation, "request_id", call.RequestID, "error", err)
-	return internalFailure(call.RequestID)
+	return InternalFailure(call.RequestID)
 }
 
 // answer runs the call. A panic of a handler is an error like any other: it
@@ -153,6 +155,16 @@ func (s *Service) answer(r *http.Request, body []byte, call *Call, authorize fun
 		return nil, err
 	}
 	return s.encode(op, call, reflect.ValueOf(out).Elem())
+}
+
+// Lookup gives the name of the operation that a request asks for, "" when it
+// asks for none of this service. rest-json needs no body for that.
+func (s *Service) Lookup(r *http.Request, body []byte) string {
+	_, op, err := s.find(r, body)
+	if err != nil {
+		return ""
+	}
+	return op.Name
 }
 
 // find takes the request apart and gives the operation it asks for.
