@@ -1,0 +1,175 @@
+package integration
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"weir/internal/catalog"
+	"weir/internal/gateway/mapping"
+	"weir/internal/gateway/message"
+	"weir/internal/gateway/route"
+	"weir/internal/invocation"
+)
+
+// function is a compiled AWS_PROXY integration.
+type function struct {
+	arn         string
+	sourceARN   string // up to the verb: arn:aws:execute-api:…/stage/
+	path        string // resource path
+	timeout     time.Duration
+	keyRequired bool
+	iam         bool
+	regional    bool // AWS supplies an Accept header on regional endpoints only
+	binary      []string
+	event       eventParts
+}
+
+// Lines of the execution log, as recorded from AWS.
+const (
+	lineMalformed   = "Execution failed due to configuration error: Malformed Lambda proxy response"
+	linePermissions = "Execution failed due to configuration error: Invalid permissions on Lambda function"
+	lineRate        = "Execution failed due to configuration error: Rate Exceeded."
+	lineTimeout     = "Execution failed due to a timeout error"
+)
+
+// compileFunction makes an AWS_PROXY Plan. The uri is
+// arn:aws:apigateway:{region}:lambda:path/2015-03-31/functions/{arn}/invocations,
+// in which stage variables may stand.
+func (r *Runner) compileFunction(d *catalog.Deployment, st *catalog.Stage, m *route.Method) *Plan {
+	in := m.Config.Integration
+	if in.HTTPMethod != "POST" {
+		return brokenPlan("Execution failed due to configuration error: the integration's HTTP method for a Lambda function is POST, not " + in.HTTPMethod)
+	}
+	arn, ok := functionOf(mapping.Expand(in.URI, st.Variables))
+	if !ok {
+		return brokenPlan("Execution failed due to configuration error: Invalid Lambda function URI " + in.URI)
+	}
+	if in.Credentials != "" {
+		// Permissions of roles are not enforced yet: a role must not be what
+		// lets a call through.
+		return &Plan{broken: &Failure{Type: ConfigurationError, Lines: []string{
+			linePermissions + " (the integration's credentials role is not honoured by this version)",
+		}}}
+	}
+	f := &function{
+		arn:         arn,
+		sourceARN:   "arn:aws:execute-api:" + r.Region + ":" + r.Account + ":" + st.APIID + "/" + st.StageName + "/",
+		path:        m.ResourcePath,
+		timeout:     timeoutOf(in),
+		keyRequired: m.Config.APIKeyRequired,
+		iam:         m.Config.AuthorizationType == catalog.AuthorizationIAM,
+		regional:    slices.Contains(d.API.EndpointTypes, "REGIONAL"),
+		binary:      d.API.BinaryMediaTypes,
+	}
+	f.event = compileEvent(r.Account, d, st, m)
+	return &Plan{function: f}
+}
+
+// functionOf finds the function in an integration's uri.
+func functionOf(uri string) (string, bool) {
+	_, rest, ok := strings.Cut(uri, ":lambda:path/")
+	if !ok {
+		return "", false
+	}
+	_, rest, ok = strings.Cut(rest, "/functions/")
+	if !ok {
+		return "", false
+	}
+	name, ok := strings.CutSuffix(rest, "/invocations")
+	return name, ok && name != "" && !strings.ContainsAny(name, "/ ${}")
+}
+
+// builders keep the memory in which events are put together.
+var builders = sync.Pool{New: func() any { return new(builder) }}
+
+// maxKept bounds what a builder keeps between calls.
+const maxKept = 256 << 10
+
+// invoke calls the function and reads its answer.
+func (r *Runner) invoke(ctx context.Context, f *function, c *Call, resp *message.Response) *Failure {
+	trace, root := newTrace(c.Request.Received, c.Request.Header)
+	b := builders.Get().(*builder)
+	b.event(f, c, trace)
+	if c.Request.Trail.On() {
+		c.Request.Trail.Add("Endpoint request URI: " + f.arn)
+	}
+	ctx, cancel := context.WithTimeout(ctx, f.timeout)
+	result, err := r.Invoker.Invoke(ctx, &invocation.Invocation{
+		Function: f.arn,
+		Payload:  b.buf,
+		TraceID:  root,
+		Caller: invocation.Caller{
+			Service:       "apigateway.amazonaws.com",
+			SourceARN:     f.sourceARN + c.Request.Method + f.path,
+			SourceAccount: r.Account,
+		},
+	})
+	timedOut := errors.Is(ctx.Err(), context.DeadlineExceeded)
+	cancel()
+	if cap(b.buf) <= maxKept {
+		builders.Put(b) // the Invoker keeps no reference to the payload
+	}
+	var failure *Failure
+	switch {
+	case err != nil:
+		failure = invocationFailure(err, timedOut)
+	case result.FunctionError != "":
+		failure = functionFailure(result)
+	default:
+		failure = f.reply(result.Payload, c, resp)
+	}
+	if failure != nil {
+		failure.Trace = root
+		return failure
+	}
+	resp.Header.Add("X-Amzn-Trace-Id", root)
+	return nil
+}
+
+// invocationFailure is the answer to a function that was not run.
+func invocationFailure(err error, timedOut bool) *Failure {
+	var refused *invocation.Error
+	if !errors.As(err, &refused) {
+		if timedOut {
+			return &Failure{Type: IntegrationTimeout, Lines: []string{lineTimeout}}
+		}
+		return &Failure{Type: Default5XX, Status: 500, Lines: []string{
+			"Execution failed due to an internal error: " + err.Error(),
+		}}
+	}
+	switch refused.Code {
+	case invocation.PermissionDenied, invocation.NotFound:
+		// AWS says the same for both: a function that is not there gave no
+		// permission.
+		return configurationError(linePermissions)
+	case invocation.Throttled:
+		// Seen on AWS as 500, not 429 or 502.
+		return &Failure{Type: Default5XX, Status: 500, Lines: []string{
+			"Lambda invocation failed with status: 429.", lineRate,
+		}}
+	case invocation.RequestTooLarge:
+		return &Failure{Type: RequestTooLarge, Lines: []string{
+			"Lambda invocation failed with status: 413. " + refused.Message,
+		}}
+	}
+	return &Failure{Type: Default5XX, Status: 500, Lines: []string{
+		"Execution failed due to configuration error: " + refused.Code + ": " + refused.Message,
+	}}
+}
+
+// functionFailure is the answer to a function that ran and failed.
+func functionFailure(result *invocation.Result) *Failure {
+	var said struct {
+		ErrorMessage string `json:"errorMessage"`
+	}
+	_ = json.Unmarshal(result.Payload, &said) // a custom runtime may say anything
+	return &Failure{Type: Default5XX, Status: 502, Lines: []string{
+		"Lambda execution failed with status 200 due to customer function error: " + said.ErrorMessage +
+			". Lambda request id: " + result.RequestID,
+	}}
+}
