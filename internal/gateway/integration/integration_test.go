@@ -374,10 +374,10 @@ func TestMock(t *testing.T) {
 	responses := map[string]*catalog.IntegrationResponse{
 		"200": {StatusCode: "200", ResponseTemplates: map[string]string{"application/json": `{"ok":true}`, "text/xml": "<ok/>"},
 			ResponseParameters: map[string]string{"method.response.header.X-A": "'b'", "method.response.header.X-V": "stageVariables.v", "method.response.header.X-I": "integration.response.header.none"}},
-		"404": {StatusCode: "404", SelectionPattern: new(`4\d\d`), ResponseParameters: map[string]string{"method.response.header.Content-Type": "'text/plain'"}},
+		"404": {StatusCode: "404", SelectionPattern: `4\d\d`, ResponseParameters: map[string]string{"method.response.header.Content-Type": "'text/plain'"}},
 		"201": {StatusCode: "201"},
-		"500": {StatusCode: "500", SelectionPattern: new("5.."), ResponseTemplates: map[string]string{"application/json": "$input.body"}},
-		"502": {StatusCode: "502", SelectionPattern: new("dyn"), ResponseParameters: map[string]string{"method.response.header.X": "context.requestId"}},
+		"500": {StatusCode: "500", SelectionPattern: "5..", ResponseTemplates: map[string]string{"application/json": "$input.body"}},
+		"502": {StatusCode: "502", SelectionPattern: "dyn", ResponseParameters: map[string]string{"method.response.header.X": "context.requestId"}},
 	}
 	for _, c := range []struct {
 		name, template, passthrough, contentType, accept, body string
@@ -429,7 +429,7 @@ func TestMock(t *testing.T) {
 func TestMockWithoutDefaultResponse(t *testing.T) {
 	s := newScene(nil)
 	s.integration = catalog.Integration{Type: catalog.IntegrationMock, RequestTemplates: map[string]string{"application/json": `{"statusCode":200}`},
-		Responses: map[string]*catalog.IntegrationResponse{"404": {StatusCode: "404", SelectionPattern: new("404")}}}
+		Responses: map[string]*catalog.IntegrationResponse{"404": {StatusCode: "404", SelectionPattern: "404"}}}
 	if _, failure := s.do(t); failure == nil || failure.Type != ConfigurationError {
 		t.Errorf("got %+v", failure)
 	}

@@ -68,8 +68,8 @@ func compileMockResponse(ir *catalog.IntegrationResponse, st *catalog.Stage) (mo
 		return mockResponse{}, false
 	}
 	r := mockResponse{status: status, templates: mapping.CompileAll(ir.ResponseTemplates)}
-	if ir.SelectionPattern != nil && *ir.SelectionPattern != "" {
-		if r.pattern, err = regexp.Compile(`^(?:` + *ir.SelectionPattern + `)$`); err != nil {
+	if ir.SelectionPattern != "" {
+		if r.pattern, err = regexp.Compile(`^(?:` + ir.SelectionPattern + `)$`); err != nil {
 			return mockResponse{}, false
 		}
 	}
