@@ -10,13 +10,15 @@ import (
 	"time"
 )
 
+var nothingType = reflect.TypeFor[Nothing]()
+
 func reflectValue(v any) reflect.Value { return reflect.ValueOf(v) }
 
 // xmlResult writes the answer of a query-protocol operation.
 func xmlResult(namespace, operation, requestID string, s *shape, v reflect.Value) []byte {
 	var b bytes.Buffer
 	b.WriteString("<" + operation + `Response xmlns="` + namespace + `">` + "\n")
-	if len(s.fields) > 0 {
+	if s.typ != nothingType { // an operation may well have a result that is empty
 		b.WriteString("  <" + operation + "Result>\n")
 		xmlStruct(&b, s, v, "    ")
 		b.WriteString("  </" + operation + "Result>\n")

@@ -31,6 +31,9 @@ type Service struct {
 	Translate func(error) *Error
 	// Authorization gives AWS's action and resource ARN of a call.
 	Authorization func(call Call, method, path string) (action, resource string)
+	// AuthorizationForm is Authorization for query services, whose resource
+	// stands in the form; nil: Authorization is asked.
+	AuthorizationForm func(ctx context.Context, call Call, form url.Values) (action, resource string)
 	// Logger gets the cause of an internal failure; nil: slog.Default.
 	Logger *slog.Logger
 
@@ -139,7 +142,10 @@ func (s *Service) answer(r *http.Request, body []byte, call *Call, authorize fun
 	call.Operation = op.Name
 	if authorize != nil {
 		action, resource := s.Name+":"+op.Name, "*"
-		if s.Authorization != nil {
+		switch {
+		case s.AuthorizationForm != nil && s.Wire == QueryXML:
+			action, resource = s.AuthorizationForm(r.Context(), *call, req.form)
+		case s.Authorization != nil:
 			action, resource = s.Authorization(*call, req.method, req.path)
 		}
 		if err := authorize(action, resource); err != nil {
