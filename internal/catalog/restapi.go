@@ -25,6 +25,8 @@ type RestAPI struct {
 	VPCEndpointIDs            []string `json:",omitempty"`
 	Policy                    string   `json:",omitempty"` // resource policy, JSON text
 	DisableExecuteAPIEndpoint bool     `json:",omitempty"`
+	SecurityPolicy            string   `json:",omitempty"` // of its domain; kept for tools, not enforced
+	EndpointAccessMode        string   `json:",omitempty"` // BASIC or STRICT; kept for tools, not enforced
 	RootResourceID            string
 	Tags                      map[string]string `json:",omitempty"`
 }
@@ -78,8 +80,8 @@ type Method struct {
 // MethodResponse declares a status a method may answer with.
 type MethodResponse struct {
 	StatusCode         string
-	ResponseParameters map[string]bool   `json:",omitempty"`
-	ResponseModels     map[string]string `json:",omitempty"`
+	ResponseParameters map[string]bool   `json:",omitzero"` // nil: never given, which AWS shows differently from {}
+	ResponseModels     map[string]string `json:",omitzero"`
 }
 
 // Types of an integration.
@@ -116,9 +118,10 @@ type Integration struct {
 // method's response.
 type IntegrationResponse struct {
 	StatusCode         string
-	SelectionPattern   string            `json:",omitempty"`
-	ResponseParameters map[string]string `json:",omitempty"`
-	ResponseTemplates  map[string]string `json:",omitempty"` // by media type
+	SelectionPattern   string            `json:",omitempty"` // regular expression; "" is the default response
+	PatternGiven       bool              `json:",omitempty"` // SelectionPattern was sent, be it ""; AWS shows it then
+	ResponseParameters map[string]string `json:",omitzero"`  // nil: never given, which AWS shows differently from {}
+	ResponseTemplates  map[string]string `json:",omitzero"`  // by media type; "" passes the body through
 	ContentHandling    string            `json:",omitempty"`
 }
 
