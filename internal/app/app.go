@@ -1,0 +1,209 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"time"
+
+	"weir/internal/control"
+	"weir/internal/function"
+	"weir/internal/gateway"
+	"weir/internal/gateway/protection"
+	"weir/internal/limit"
+	"weir/internal/secret"
+	"weir/internal/store"
+	"weir/internal/telemetry"
+)
+
+// App is one weir. Made by New; Start and Stop are each called once.
+type App struct {
+	o     Options
+	clock limit.Clock
+
+	store     *store.Store
+	secret    *secret.Secret
+	root      AccessKey
+	logs      *telemetry.LogSink
+	limiter   *limit.Limiter
+	guard     *protection.Guard
+	functions *function.Functions
+	gateway   *gateway.Gateway
+	door      *control.Door
+
+	callers, tools           *gateway.Server // on the gateway and on the control address
+	callersAddr, controlAddr net.Listener
+
+	failed chan error
+	stops  []step
+}
+
+// step is one named thing that Stop does.
+type step struct {
+	name string
+	do   func(context.Context) error
+}
+
+// onStop registers what ends a thing that has just begun. Steps run in
+// reverse, so that nothing is ended before what uses it.
+func (a *App) onStop(name string, do func(context.Context) error) {
+	a.stops = append(a.stops, step{name, do})
+}
+
+// New builds all parts, loads what is stored and binds both addresses, which
+// are known from then on; nothing answers before Start. When it fails,
+// everything that had begun is ended again.
+func New(ctx context.Context, o Options) (*App, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	a := &App{o: o, clock: limit.NewClock(), failed: make(chan error, 2)}
+	for _, build := range []func(context.Context) error{
+		a.openStore, a.loadSecret, a.startLogs, a.buildLimits, a.buildFunctions, a.buildGateway, a.load, a.buildControl, a.bind,
+	} {
+		if err := build(ctx); err != nil {
+			return nil, errors.Join(err, a.unwind(ctx))
+		}
+	}
+	return a, nil
+}
+
+// openStore locks and opens the data folder, which only its owner may read.
+func (a *App) openStore(ctx context.Context) error {
+	if err := os.MkdirAll(a.o.Data, 0o700); err != nil {
+		return fmt.Errorf("making the data folder: %w", err)
+	}
+	s, err := store.Open(ctx, store.Options{Dir: a.o.Data})
+	if err != nil {
+		return err
+	}
+	a.store = s
+	a.onStop("store", func(context.Context) error { return s.Close() })
+	return nil
+}
+
+// startLogs starts the one sink for everything that is logged for owners.
+func (a *App) startLogs(context.Context) error {
+	a.logs = telemetry.NewLogSink(telemetry.LogSinkOptions{Write: a.store.AppendLogs})
+	a.onStop("logs", a.logs.Stop)
+	return nil
+}
+
+// bind binds both addresses, so that a taken port is known before anything is
+// served.
+func (a *App) bind(ctx context.Context) error {
+	var listen net.ListenConfig
+	for _, b := range []struct {
+		flag, addr string
+		to         *net.Listener
+	}{
+		{"--gateway-addr", a.o.GatewayAddr, &a.callersAddr},
+		{"--control-addr", a.o.ControlAddr, &a.controlAddr},
+	} {
+		l, err := listen.Listen(ctx, "tcp", b.addr)
+		if err != nil {
+			return fmt.Errorf("%s: %w: is another server running there? Give another address, or port 0 for any free one", b.flag, err)
+		}
+		*b.to = l
+		a.onStop(b.flag, func(context.Context) error {
+			if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+				return err
+			}
+			return nil
+		})
+	}
+	return nil
+}
+
+// Start serves both addresses and tells the other commands where they are.
+func (a *App) Start() error {
+	a.serve("gateway", a.callers, a.callersAddr)
+	a.serve("control", a.tools, a.controlAddr)
+	a.flushUsage()
+	running := a.Running()
+	if err := running.write(a.o.Data); err != nil {
+		return fmt.Errorf("writing %s: %w", runningFile(a.o.Data), err)
+	}
+	a.onStop("running.json", func(context.Context) error { return os.Remove(runningFile(a.o.Data)) })
+	a.o.Logger.Info("weir is up", "gateway", running.GatewayURL, "control", running.ControlURL, "data", a.o.Data,
+		"account", a.o.Account, "region", a.o.Region, "sandbox", sandboxSummary())
+	if a.o.AnyCredentials {
+		a.o.Logger.Warn("--any-credentials: every signature is accepted on the control address")
+	}
+	return nil
+}
+
+// serve runs one server until its stop step; a failure of its listener is
+// reported through Failed.
+func (a *App) serve(name string, s *gateway.Server, l net.Listener) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := s.Serve(l); err != nil {
+			a.failed <- fmt.Errorf("the %s address: %w", name, err)
+		}
+	}()
+	a.onStop(name+" server", func(ctx context.Context) error {
+		err := s.Shutdown(ctx)
+		<-ended
+		return err
+	})
+}
+
+// flushUsage records once a second what keys without a quota have used.
+func (a *App) flushUsage() {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				if err := a.limiter.Flush(ctx); err != nil && ctx.Err() == nil {
+					a.o.Logger.Error("recording usage; it is tried again", "error", err)
+				}
+			}
+		}
+	}()
+	a.onStop("usage", func(context.Context) error {
+		cancel()
+		<-ended
+		return nil
+	})
+}
+
+// Failed tells when a server ended by itself.
+func (a *App) Failed() <-chan error { return a.failed }
+
+// Running says where this server is reached.
+func (a *App) Running() Running {
+	return Running{
+		PID:        os.Getpid(),
+		GatewayURL: reachable(a.callersAddr.Addr()),
+		ControlURL: reachable(a.controlAddr.Addr()),
+		Account:    a.o.Account,
+		Region:     a.o.Region,
+	}
+}
+
+// Stop drains both addresses and ends all parts in reverse order. ctx limits
+// the draining; what has to be written is written all the same.
+func (a *App) Stop(ctx context.Context) error { return a.unwind(ctx) }
+
+func (a *App) unwind(ctx context.Context) error {
+	var failures []error
+	for _, s := range slices.Backward(a.stops) {
+		if err := s.do(ctx); err != nil {
+			failures = append(failures, fmt.Errorf("stopping %s: %w", s.name, err))
+		}
+	}
+	a.stops = nil
+	return errors.Join(failures...)
+}

@@ -1,0 +1,185 @@
+package app
+
+import (
+	"context"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"weir/internal/catalog"
+	"weir/internal/control"
+	"weir/internal/control/apigateway"
+	"weir/internal/control/iam"
+	"weir/internal/control/lambda"
+	"weir/internal/control/protocol"
+	"weir/internal/control/sts"
+	"weir/internal/function"
+	"weir/internal/function/sandbox"
+	"weir/internal/gateway"
+	"weir/internal/gateway/protection"
+	"weir/internal/limit"
+	"weir/internal/store"
+	"weir/internal/telemetry"
+)
+
+// buildLimits makes the limiter and the guard. On a clean stop what is not yet
+// recorded is recorded, and the buckets are saved.
+func (a *App) buildLimits(context.Context) error {
+	a.limiter = limit.New(a.store, limit.WithClock(a.clock.Mono))
+	a.guard = protection.NewGuard(protection.Options{Limiter: a.limiter, Digest: a.secret.Digest, Now: a.clock.Now})
+	a.onStop("buckets", a.saveBuckets)
+	return nil
+}
+
+func (a *App) buildFunctions(context.Context) error {
+	a.functions = function.New(function.Options{
+		Account: a.o.Account, Region: a.o.Region, Dir: filepath.Join(a.o.Data, "functions"),
+		Code: a.store.Code, Logs: a.logs.Add, Session: a.session, Logger: a.o.Logger,
+		Endpoint: func() string { return reachable(a.controlAddr.Addr()) },
+	})
+	a.onStop("functions", a.functions.Stop)
+	return nil
+}
+
+func (a *App) buildGateway(context.Context) error {
+	a.gateway = gateway.New(gateway.Options{
+		Account: a.o.Account, Region: a.o.Region, Invoker: a.functions, Guard: a.guard, Logger: a.o.Logger,
+		ExecutionLog: func(events []telemetry.LogEvent) {
+			for _, e := range events {
+				a.logs.Add(e)
+			}
+		},
+	})
+	a.callers = gateway.NewServer(a.gateway, gateway.ServerOptions{})
+	return nil
+}
+
+// buildControl opens the door of the management APIs and begins to watch the
+// store: from here on a change reaches everybody before its call returns.
+func (a *App) buildControl(context.Context) error {
+	a.store.Watch(a.watch)
+	door, err := control.New(control.Options{
+		Region: a.o.Region, Account: a.o.Account, Credentials: a.credentials, AnyCredentials: a.o.AnyCredentials,
+		Logger: a.o.Logger,
+		Services: []protocol.Service{
+			apigateway.Service(apigateway.Options{
+				Store: a.store, Secret: a.secret, Region: a.o.Region, Account: a.o.Account, FlushUsage: a.limiter.Flush,
+			}),
+			lambda.Service(lambda.Options{Store: a.store, Functions: a.functions, Region: a.o.Region, Account: a.o.Account}),
+			iam.Service(a.store, a.o.Account),
+			sts.Service(),
+		},
+	})
+	if err != nil {
+		return err
+	}
+	a.door = door
+	a.tools = gateway.NewServer(a.gateway, gateway.ServerOptions{Fallback: http.Handler(door), FallbackMaxBody: control.DefaultMaxBody})
+	return nil
+}
+
+// load brings everything that is stored into memory, as the watcher would have.
+func (a *App) load(ctx context.Context) error {
+	buckets, savedAt, clean, err := a.store.LoadBuckets(ctx)
+	if err != nil {
+		return err
+	}
+	if clean {
+		a.guard.Restore(savedBuckets(buckets), time.Since(savedAt))
+	} else {
+		a.o.Logger.Warn("the last stop was not clean: throttles of existing keys and stages begin without a token")
+		a.guard.BeginEmpty()
+	}
+	err = a.store.View(ctx, func(tx *store.Tx) error {
+		if err := a.loadKeys(tx); err != nil {
+			return err
+		}
+		if err := a.loadStages(tx); err != nil {
+			return err
+		}
+		return a.loadFunctions(tx)
+	})
+	a.guard.Started(a.clock.Now())
+	return err
+}
+
+func (a *App) loadKeys(tx *store.Tx) error {
+	plans, err := store.List[catalog.UsagePlan](tx)
+	if err != nil {
+		return err
+	}
+	for _, p := range plans {
+		a.guard.PutPlan(p)
+	}
+	err = tx.EachKey(func(k store.KeyRow) error {
+		a.guard.PutKey(k.ID, k.Digest, k.Enabled)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return tx.EachLink(func(l catalog.UsagePlanKey) error {
+		a.guard.Link(l)
+		return nil
+	})
+}
+
+func (a *App) loadStages(tx *store.Tx) error {
+	stages, err := store.List[catalog.Stage](tx)
+	if err != nil {
+		return err
+	}
+	var changes []gateway.StageChange
+	for _, s := range stages {
+		c, err := compiledStage(tx, s)
+		if err != nil {
+			return err
+		}
+		changes = append(changes, c)
+	}
+	publish, err := a.gateway.Prepare(changes)
+	if err != nil {
+		return err
+	}
+	publish()
+	return nil
+}
+
+func (a *App) loadFunctions(tx *store.Tx) error {
+	functions, err := store.List[catalog.Function](tx)
+	if err != nil {
+		return err
+	}
+	for _, f := range functions {
+		publish, err := a.functions.Prepare(f)
+		if err != nil {
+			return err
+		}
+		publish()
+	}
+	return nil
+}
+
+// saveBuckets marks the stop as clean and keeps what was used of each bucket.
+func (a *App) saveBuckets(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx) // the drain's limit is no reason to forget
+	if err := a.limiter.Flush(ctx); err != nil {
+		return err
+	}
+	var saved []store.SavedBucket
+	for _, b := range a.guard.SaveBuckets() {
+		saved = append(saved, store.SavedBucket{Name: b.Name, Used: b.Used})
+	}
+	return a.store.SaveBuckets(ctx, saved)
+}
+
+func savedBuckets(saved []store.SavedBucket) []protection.Bucket {
+	buckets := make([]protection.Bucket, 0, len(saved))
+	for _, b := range saved {
+		buckets = append(buckets, protection.Bucket{Name: b.Name, Used: b.Used})
+	}
+	return buckets
+}
+
+// sandboxSummary says what functions are kept from, for the start line.
+func sandboxSummary() string { return sandbox.Tier }

@@ -1,0 +1,138 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"time"
+
+	"weir/internal/catalog"
+	"weir/internal/control"
+	"weir/internal/control/protocol"
+	"weir/internal/secret"
+	"weir/internal/store"
+)
+
+// AccessKey is a pair that signs management calls.
+type AccessKey struct {
+	ID     string `json:"accessKeyId"`
+	Secret string `json:"secretAccessKey"`
+}
+
+func rootKeyFile(data string) string { return filepath.Join(data, "root-access-key.json") }
+
+// RootAccessKey reads the root access key that the first start made. Only the
+// owner of the data folder can.
+func RootAccessKey(data string) (AccessKey, error) {
+	var k AccessKey
+	text, err := os.ReadFile(rootKeyFile(data))
+	if err != nil {
+		return k, fmt.Errorf("reading the root access key: %w", err)
+	}
+	if err := json.Unmarshal(text, &k); err != nil || k.ID == "" || k.Secret == "" {
+		return k, fmt.Errorf("%s does not hold an access key: remove it and restart the server to have a new one made", rootKeyFile(data))
+	}
+	return k, nil
+}
+
+// loadSecret loads the server secret and the root access key, making what the
+// first start has to make, and refuses a secret that is not the one this store
+// was filled under: every key would be unknown.
+func (a *App) loadSecret(ctx context.Context) error {
+	file := a.o.SecretFile
+	if file == "" {
+		file = filepath.Join(a.o.Data, "secret")
+	}
+	s, err := secret.Load(file)
+	if errors.Is(err, fs.ErrNotExist) && a.o.SecretFile == "" {
+		s, err = secret.Create(file)
+	}
+	if err != nil {
+		return fmt.Errorf("the server secret: %w", err)
+	}
+	a.secret = s
+	if err := a.checkSecret(ctx, file); err != nil {
+		return err
+	}
+	a.root, err = RootAccessKey(a.o.Data)
+	if errors.Is(err, fs.ErrNotExist) {
+		a.root.ID, a.root.Secret = secret.RandomAccessKey()
+		err = writeOwnerOnly(rootKeyFile(a.o.Data), a.root)
+	}
+	return err
+}
+
+const secretCheck = "secret-check"
+
+func (a *App) checkSecret(ctx context.Context, file string) error {
+	want := a.secret.CheckValue()
+	return a.store.Update(ctx, func(tx *store.Tx) error {
+		have, err := tx.Meta(secretCheck)
+		if err != nil {
+			return err
+		}
+		if have == nil {
+			return tx.SetMeta(secretCheck, want)
+		}
+		if !bytes.Equal(have, want) {
+			return fmt.Errorf("the secret in %s is not the one that the data in %s was stored under, so no API key would be found: put the right file back or name it with --secret-file", file, a.o.Data)
+		}
+		return nil
+	})
+}
+
+// writeOwnerOnly writes v as JSON in one step; only the owner may read it.
+func writeOwnerOnly(file string, v any) error {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	temporary := file + ".new"
+	if err := os.WriteFile(temporary, append(text, '\n'), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(temporary, file)
+}
+
+// credentials finds who an access key belongs to: the root, or a function's
+// session.
+func (a *App) credentials(accessKeyID, token string, now time.Time) (string, protocol.Caller, error) {
+	if token == "" {
+		if accessKeyID != a.root.ID {
+			return "", protocol.Caller{}, control.ErrUnknownKey
+		}
+		return a.root.Secret, protocol.Caller{
+			ARN: "arn:aws:iam::" + a.o.Account + ":root", UserID: a.o.Account, Account: a.o.Account, Root: true,
+		}, nil
+	}
+	key, session, err := a.secret.OpenSession(accessKeyID, token, now)
+	switch {
+	case errors.Is(err, secret.ErrExpired):
+		return "", protocol.Caller{}, control.ErrExpiredToken
+	case err != nil:
+		return "", protocol.Caller{}, control.ErrUnknownKey
+	}
+	return key, protocol.Caller{ARN: session.ARN, UserID: session.UserID, Account: session.Account}, nil
+}
+
+// sessionLifetime is how long a function's credentials are good. An execution
+// environment does not live that long.
+const sessionLifetime = 12 * time.Hour
+
+// session gives a function credentials of its own, never the root key: those
+// of its role, in a session called by the function's name.
+func (a *App) session(fn catalog.Function) (accessKeyID, secretKey, token string) {
+	role := path.Base(fn.Role)
+	return a.secret.IssueSession(secret.Session{
+		ARN:     "arn:aws:sts::" + a.o.Account + ":assumed-role/" + role + "/" + fn.Name,
+		UserID:  "AROA" + role + ":" + fn.Name,
+		Account: a.o.Account,
+		Expires: time.Now().Add(sessionLifetime),
+	})
+}
