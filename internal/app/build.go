@@ -66,7 +66,7 @@ func (a *App) buildControl(context.Context) error {
 				Store: a.store, Secret: a.secret, Region: a.o.Region, Account: a.o.Account, FlushUsage: a.limiter.Flush,
 			}),
 			lambda.Service(lambda.Options{Store: a.store, Functions: a.functions, Region: a.o.Region, Account: a.o.Account}),
-			iam.Service(a.store, a.o.Account),
+			iam.Service(a.store),
 			sts.Service(),
 		},
 	})

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -71,16 +70,15 @@ func (a *App) loadSecret(ctx context.Context) error {
 const secretCheck = "secret-check"
 
 func (a *App) checkSecret(ctx context.Context, file string) error {
-	want := a.secret.CheckValue()
 	return a.store.Update(ctx, func(tx *store.Tx) error {
 		have, err := tx.Meta(secretCheck)
 		if err != nil {
 			return err
 		}
 		if have == nil {
-			return tx.SetMeta(secretCheck, want)
+			return tx.SetMeta(secretCheck, a.secret.CheckValue())
 		}
-		if !bytes.Equal(have, want) {
+		if !a.secret.Matches(have) {
 			return fmt.Errorf("the secret in %s is not the one that the data in %s was stored under, so no API key would be found: put the right file back or name it with --secret-file", file, a.o.Data)
 		}
 		return nil
