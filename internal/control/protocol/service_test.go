@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 
@@ -47,5 +48,20 @@ func TestAnOperationIsAFewLines(t *testing.T) {
 	}
 	if got := w.Header()["x-amzn-RequestId"]; len(got) != 1 || got[0] != "req-1" {
 		t.Fatalf("request id %q", got)
+	}
+	source, err := os.ReadFile("service_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(source), "// begin\n")
+	part, _, found := strings.Cut(rest, "\n// end")
+	lines := 0
+	for line := range strings.SplitSeq(part, "\n") {
+		if strings.TrimSpace(line) != "" {
+			lines++
+		}
+	}
+	if !found || lines == 0 || lines > 15 {
+		t.Errorf("an operation takes %d lines", lines)
 	}
 }
