@@ -1,0 +1,195 @@
+package gateway
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/internal/catalog"
+	"weir/internal/invocation"
+	"weir/internal/telemetry"
+)
+
+// TestRefusalsOnTheWire holds every refusal that can be reached, byte for
+// byte, against its golden file.
+func TestRefusalsOnTheWire(t *testing.T) {
+	fails := func(code string) func(*rig) {
+		return func(r *rig) {
+			r.invoker.does(func(context.Context, *invocation.Invocation) (*invocation.Result, error) {
+				return nil, &invocation.Error{Code: code}
+			})
+		}
+	}
+	key := "x-api-key: " + goodKey
+	for _, c := range []struct {
+		name    string
+		before  func(*rig)
+		request string
+		verdict string
+		reason  string
+	}{
+		{"key-missing", nil, request("POST /prod/keyed", "{}"), telemetry.Refused, "INVALID_API_KEY"},
+		{"key-unknown", nil, request("POST /prod/keyed", "{}", "x-api-key: nosuchkeynosuchkeynosuchkey"), telemetry.Refused, "INVALID_API_KEY"},
+		{"key-without-plan", nil, request("POST /prod/keyed", "{}", "X-API-KEY: "+otherKey), telemetry.Refused, "INVALID_API_KEY"},
+		{"throttled", func(r *rig) { r.wire(request("POST /prod/keyed", "{}", key)) }, request("POST /prod/keyed", "{}", key), telemetry.Refused, "THROTTLED"},
+		{"quota-exceeded", func(r *rig) {
+			for range 2 {
+				r.wire(request("POST /prod/keyed", "{}", key))
+				r.pass(2 * time.Second)
+			}
+		}, request("POST /prod/keyed", "{}", key), telemetry.Refused, "QUOTA_EXCEEDED"},
+		{"unknown-path", nil, request("GET /prod/nowhere", ""), telemetry.Missed, "MISSING_AUTHENTICATION_TOKEN"},
+		{"unknown-verb", nil, request("GET /prod/keyed", ""), telemetry.Missed, "MISSING_AUTHENTICATION_TOKEN"},
+		{"unknown-path-bearer", nil, request("GET /prod/nowhere", "", "Authorization: Bearer X"), telemetry.Missed, "INVALID_SIGNATURE"},
+		{"unknown-path-signed", nil, request("GET /prod/nowhere", "", "Authorization: AWS4-HMAC-SHA256 Credential=x"), telemetry.Missed, "MISSING_AUTHENTICATION_TOKEN"},
+		{"unknown-stage", nil, request("GET /nostage/open", ""), telemetry.Missed, ""},
+		{"no-stage", nil, request("GET /", ""), telemetry.Missed, ""},
+		{"unknown-api", nil, request("GET /prod/open", "", "Host: zzz.execute-api.us-east-1.localhost"), telemetry.Missed, ""},
+		{"no-callers-form", nil, request("GET /anything", "", "Host: localhost"), telemetry.Missed, ""},
+		{"endpoint-disabled", func(r *rig) {
+			r.publish(resources(), func(_ *catalog.Stage, a *catalog.RestAPI) { a.DisableExecuteAPIEndpoint = true })
+		}, request("GET /prod/open", ""), telemetry.Missed, ""},
+		{"timeout", func(r *rig) {
+			r.invoker.does(func(ctx context.Context, _ *invocation.Invocation) (*invocation.Result, error) {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			})
+		}, request("GET /prod/slow", ""), telemetry.Admitted, "INTEGRATION_TIMEOUT"},
+		{"malformed-reply", func(r *rig) { r.invoker.returns(`"text"`) }, request("GET /prod/open", ""), telemetry.Admitted, "DEFAULT_5XX"},
+		{"function-error", func(r *rig) {
+			r.invoker.does(func(context.Context, *invocation.Invocation) (*invocation.Result, error) {
+				return &invocation.Result{FunctionError: "Unhandled", Payload: []byte(`{"errorMessage":"x"}`)}, nil
+			})
+		}, request("GET /prod/open", ""), telemetry.Admitted, "DEFAULT_5XX"},
+		{"no-permission", fails(invocation.PermissionDenied), request("GET /prod/open", ""), telemetry.Admitted, "API_CONFIGURATION_ERROR"},
+		{"no-function", fails(invocation.NotFound), request("GET /prod/open", ""), telemetry.Admitted, "API_CONFIGURATION_ERROR"},
+		{"function-throttled", fails(invocation.Throttled), request("GET /prod/open", ""), telemetry.Admitted, "DEFAULT_5XX"},
+		{"event-too-large", fails(invocation.RequestTooLarge), request("GET /prod/open", ""), telemetry.Admitted, "REQUEST_TOO_LARGE"},
+		{"integration-not-post", nil, request("GET /prod/notpost", ""), telemetry.Admitted, "API_CONFIGURATION_ERROR"},
+		{"no-integration", nil, request("GET /prod/bare", ""), telemetry.Admitted, "API_CONFIGURATION_ERROR"},
+		{"mock-without-status", nil, request("GET /prod/badmock", ""), telemetry.Admitted, "DEFAULT_5XX"},
+		{"unsupported-media-type", nil, request("GET /prod", "", "Content-Type: text/plain"), telemetry.Admitted, "UNSUPPORTED_MEDIA_TYPE"},
+		{"panic", func(r *rig) {
+			r.invoker.does(func(context.Context, *invocation.Invocation) (*invocation.Result, error) { panic("boom") })
+		}, request("GET /prod/open", ""), telemetry.Broken, "DEFAULT_5XX"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t, ServerOptions{})
+			if c.before != nil {
+				c.before(r)
+			}
+			response := r.wire(c.request)
+			golden(t, "refusal-"+c.name, strings.ReplaceAll(c.request, goodKey, "KEY"), response)
+			rec := r.lastRecord()
+			if rec.Verdict != c.verdict || rec.Reason != c.reason || rec.Detail == "" {
+				t.Errorf("record says %q %q %q, want %q %q", rec.Verdict, rec.Reason, rec.Detail, c.verdict, c.reason)
+			}
+		})
+	}
+}
+
+// TestFramingRefusalsOnTheWire holds the answers to what is no request at all.
+func TestFramingRefusalsOnTheWire(t *testing.T) {
+	long := strings.Repeat("x", 11_000)
+	for _, c := range []struct{ name, request, shown string }{
+		{"body-declared-too-large", request("POST /prod/open", "", "Content-Length: 10485761"), ""},
+		{"body-declared-too-large-expect", request("POST /prod/open", "", "Expect: 100-continue", "content-length: 10485761"), ""},
+		{"two-lengths", request("POST /prod/open", "hello", "Transfer-Encoding: chunked"), ""},
+		{"two-content-lengths", request("POST /prod/open", "", "Content-Length: 1", "Content-Length: 1"), ""},
+		{"bad-content-length", request("POST /prod/open", "", "Content-Length: +1"), ""},
+		{"identity", request("POST /prod/open", "", "Transfer-Encoding: identity"), ""},
+		{"chunked-and-more", request("POST /prod/open", "", "Transfer-Encoding: gzip, chunked"), ""},
+		{"bad-chunk", request("POST /prod/open", "", "Transfer-Encoding: chunked") + "zz\r\n", ""},
+		{"folded", request("GET /prod/open", "", "A: b", " c"), ""},
+		{"blank-before-colon", request("GET /prod/open", "", "A : b"), ""},
+		{"blank-in-name", request("GET /prod/open", "", "A b: c"), ""},
+		{"bare-line-feed", "GET /prod/open HTTP/1.1\r\nHost: abc123.execute-api.x.y\nA: b\r\n\r\n", ""},
+		{"no-host", "GET /prod/open HTTP/1.1\r\n\r\n", ""},
+		{"version", "GET /prod/open HTTP/3.0\r\nHost: abc123.execute-api.x.y\r\n\r\n", ""},
+		{"no-version", "GET /prod/open\r\n\r\n", ""},
+		{"authority", "CONNECT abc123.execute-api.x.y:443 HTTP/1.1\r\nHost: x\r\n\r\n", ""},
+		{"header-too-large", request("GET /prod/open", "", "A: "+long), request("GET /prod/open", "", "A: (11,000 bytes)")},
+		{"headers-far-too-large", request("GET /prod/open", "", "A: "+long, "B: "+long), request("GET /prod/open", "", "A, B: (11,000 bytes each)")},
+		{"url-too-long", request("GET /prod/"+long, ""), request("GET /prod/(11,000 bytes)", "")},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t, ServerOptions{})
+			conn := r.dial()
+			if _, err := conn.Write([]byte(c.request)); err != nil {
+				t.Fatal(err)
+			}
+			response := readAll(t, conn)
+			if c.shown == "" {
+				c.shown = c.request
+			}
+			golden(t, "framing-"+c.name, c.shown, response)
+			if n := len(r.invoker.events); n != 0 {
+				t.Errorf("a function was asked %d times", n)
+			}
+		})
+	}
+}
+
+// TestGatewayResponseTable holds the table against AWS's list of types.
+func TestGatewayResponseTable(t *testing.T) {
+	listed := strings.Split("REQUEST_TOO_LARGE, RESOURCE_NOT_FOUND, AUTHORIZER_CONFIGURATION_ERROR, MISSING_AUTHENTICATION_TOKEN, BAD_REQUEST_BODY, INVALID_SIGNATURE, INVALID_API_KEY, BAD_REQUEST_PARAMETERS, AUTHORIZER_FAILURE, UNAUTHORIZED, INTEGRATION_TIMEOUT, ACCESS_DENIED, DEFAULT_4XX, DEFAULT_5XX, WAF_FILTERED, QUOTA_EXCEEDED, THROTTLED, API_CONFIGURATION_ERROR, UNSUPPORTED_MEDIA_TYPE, INTEGRATION_FAILURE, EXPIRED_TOKEN", ", ")
+	if len(listed) != 21 || len(gatewayResponses) != 22 {
+		t.Errorf("%d types listed, %d in the table", len(listed), len(gatewayResponses))
+	}
+	for name := range gatewayResponses {
+		if name != forbiddenAnswer && !slices.Contains(listed, name) {
+			t.Errorf("AWS has no type %s", name)
+		}
+	}
+	for name, want := range map[string]string{
+		"INVALID_API_KEY": `{"message":"Forbidden"}`, "THROTTLED": `{"message":"Too Many Requests"}`, "QUOTA_EXCEEDED": `{"message":"Limit Exceeded"}`,
+		"API_CONFIGURATION_ERROR": `{"message": "Internal server error"}`, "INTEGRATION_TIMEOUT": `{"message": "Endpoint request timed out"}`,
+		"AUTHORIZER_CONFIGURATION_ERROR": `{"message":null}`, "ACCESS_DENIED": `{"Message":"User is not authorized to access this resource"}`,
+	} {
+		if got := string(bodies[name]); got != want {
+			t.Errorf("%s: body %s, want %s", name, got, want)
+		}
+	}
+	sizes := map[string]int{"INVALID_API_KEY": 23, "THROTTLED": 31, "QUOTA_EXCEEDED": 28, "DEFAULT_5XX": 36, "INTEGRATION_TIMEOUT": 41}
+	for name, size := range sizes {
+		if len(bodies[name]) != size {
+			t.Errorf("%s: %d bytes, want %d as captured from AWS", name, len(bodies[name]), size)
+		}
+	}
+}
+
+// TestKeyNeverLeaves looks for the key's value in everything we tell about a
+// request, a panicking one included.
+func TestKeyNeverLeaves(t *testing.T) {
+	r := newRig(t, ServerOptions{})
+	r.publish(resources(), func(s *catalog.Stage, _ *catalog.RestAPI) {
+		s.MethodSettings = map[string]catalog.MethodSetting{"*/*": {LoggingLevel: "INFO", ThrottlingBurstLimit: -1, ThrottlingRateLimit: -1}}
+	})
+	key := "x-api-key: " + goodKey
+	for range 3 {
+		r.wire(request("POST /prod/keyed", "{}", key))
+	}
+	r.pass(time.Minute)
+	r.invoker.does(func(context.Context, *invocation.Invocation) (*invocation.Result, error) { panic("boom") })
+	r.wire(request("POST /prod/keyed", "{}", key))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.records) != 4 || len(r.events) == 0 || !strings.Contains(r.logged.String(), "boom") {
+		t.Fatalf("%d records, %d log events, log %q", len(r.records), len(r.events), r.logged.String())
+	}
+	for _, rec := range r.records {
+		if strings.Contains(strings.Join([]string{rec.Path, rec.KeyID, rec.Reason, rec.Detail, rec.UserAgent}, " "), goodKey) {
+			t.Errorf("record %+v", rec)
+		}
+	}
+	for _, e := range r.events {
+		if strings.Contains(e.Message, goodKey) {
+			t.Errorf("log event %s", e.Message)
+		}
+	}
+	if strings.Contains(r.logged.String(), goodKey) {
+		t.Errorf("log %s", r.logged.String())
+	}
+}

@@ -1,0 +1,254 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"weir/internal/gateway/route"
+)
+
+// Limits on what a caller sends; AWS's.
+const (
+	maxHeader = 10_240     // bytes of all header lines
+	maxURL    = 10_240     // bytes of the request target
+	maxBody   = 10_485_760 // bytes of a caller's body
+)
+
+// ServerOptions says how one address is served. The zero value is a public
+// gateway address with the default deadlines.
+type ServerOptions struct {
+	HeaderTimeout time.Duration // from the first byte of a request to the end of its head; 0: 10 s
+	BodyTimeout   time.Duration // for the body after it; 0: 30 s
+	IdleTimeout   time.Duration // between two requests of a connection; 0: 75 s
+	// Fallback answers requests that are in no caller's form. It gets copies
+	// only, so it may keep what it likes. nil: they are refused.
+	Fallback        http.Handler
+	FallbackMaxBody int // bytes that a body for Fallback may have; 0: 75 MB, more than AWS's largest upload
+}
+
+// Server serves one or more listeners. Its methods are safe for concurrent
+// use.
+type Server struct {
+	gateway      *Gateway
+	fallback     fasthttp.RequestHandler // nil: none
+	fallbackBody int
+	bodyTimeout  time.Duration
+	engine       *fasthttp.Server
+	log          *slog.Logger
+
+	ctx    context.Context // of every request; ends when Shutdown ran out of patience
+	cancel context.CancelFunc
+
+	mu    sync.Mutex // guards closed and conns
+	done  bool
+	conns map[*conn]struct{}
+}
+
+// NewServer makes a Server of a Gateway for one address.
+func NewServer(g *Gateway, o ServerOptions) *Server {
+	s := &Server{
+		gateway:      g,
+		fallbackBody: orDefault(o.FallbackMaxBody, 75_000_000),
+		bodyTimeout:  orDefault(o.BodyTimeout, 30*time.Second),
+		log:          g.log,
+		conns:        map[*conn]struct{}{},
+	}
+	if o.Fallback != nil {
+		s.fallback = s.adapt(o.Fallback)
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.engine = &fasthttp.Server{
+		Handler:        s.handle,
+		HeaderReceived: s.headerReceived,
+		ErrorHandler:   s.unreadable,
+		Logger:         silent{}, // it would print raw headers
+		ReadTimeout:    orDefault(o.HeaderTimeout, 10*time.Second),
+		IdleTimeout:    orDefault(o.IdleTimeout, 75*time.Second),
+		WriteTimeout:   time.Minute,
+		// The request line and the header block have to fit together.
+		ReadBufferSize:                maxURL + maxHeader + 64,
+		MaxRequestBodySize:            maxBody,
+		DisableHeaderNamesNormalizing: true,
+		DisablePreParseMultipartForm:  true,
+		NoDefaultServerHeader:         true,
+		NoDefaultContentType:          true,
+		SecureErrorLogMessage:         true,
+		CloseOnShutdown:               true,
+	}
+	return s
+}
+
+func orDefault[T int | time.Duration](v, fallback T) T {
+	if v <= 0 {
+		return fallback
+	}
+	return v
+}
+
+// silent takes what the engine would log.
+type silent struct{}
+
+func (silent) Printf(string, ...any) {}
+
+// Serve accepts connections until Shutdown, then returns nil. It closes ln.
+func (s *Server) Serve(ln net.Listener) error {
+	s.mu.Lock()
+	done := s.done
+	s.mu.Unlock()
+	if done {
+		return ln.Close()
+	}
+	return s.engine.Serve(&listener{Listener: ln, server: s})
+}
+
+// Shutdown stops accepting, lets requests in flight end and closes idle
+// connections. When ctx ends first, what is left is cut off and ctx's error
+// returned. Serve must have been called before, or it closes its listener at
+// once.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.done = true
+	s.mu.Unlock()
+	err := s.engine.ShutdownWithContext(ctx)
+	s.cancel()
+	if err == nil {
+		return nil
+	}
+	s.mu.Lock()
+	left := make([]*conn, 0, len(s.conns))
+	for c := range s.conns {
+		left = append(left, c)
+	}
+	s.mu.Unlock()
+	for _, c := range left {
+		_ = c.Conn.Close() // the engine's own Close follows
+	}
+	return err
+}
+
+// exchanges are used again; each belongs to one request at a time.
+var exchanges = sync.Pool{New: func() any { return &exchange{method: -1} }}
+
+// handle is the engine's handler: it accepts the request, has it served, and
+// writes the answer.
+func (s *Server) handle(ctx *fasthttp.RequestCtx) {
+	x := exchanges.Get().(*exchange)
+	defer func() {
+		if p := recover(); p != nil {
+			// The line has a guard of its own; this one is for accepting,
+			// writing, and the fallback.
+			s.gateway.broke(p, x.req.ID)
+			answer(&x.req, &x.resp)
+			refuse(&x.req, &x.resp, default5XX, 0, "")
+			ctx.Response.Reset()
+			write(ctx, &x.resp)
+		}
+		x.reset()
+		exchanges.Put(x)
+	}()
+	problem := accept(ctx, &x.req, s.bodyLimit(&ctx.Request.Header))
+	switch {
+	case problem != nil:
+		s.refuseFraming(ctx, problem)
+	case s.fallback != nil && !called(&x.req):
+		s.fallback(ctx)
+	default:
+		s.gateway.serve(s.ctx, x)
+		write(ctx, &x.resp)
+	}
+}
+
+// bodyLimit is how large this request's body may be.
+func (s *Server) bodyLimit(h *fasthttp.RequestHeader) int {
+	if s.fallback == nil {
+		return maxBody
+	}
+	host, path, _, _ := target(h)
+	if _, ok := route.ParseAddress(host, path); ok {
+		return maxBody
+	}
+	return s.fallbackBody
+}
+
+// headerReceived runs between head and body. A request that will be refused
+// for its framing is made one without a body, so that none of it is read.
+func (s *Server) headerReceived(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
+	length := h.ContentLength()
+	if length == 0 || length == noLength {
+		return fasthttp.RequestConfig{}
+	}
+	limit := s.bodyLimit(h)
+	framing := framingOf(h.RawHeaders())
+	if framing.ambiguous() || length > limit {
+		h.SetContentLength(0)
+		h.SetConnectionClose()
+		for _, name := range framing.expect {
+			h.Del(name)
+		}
+	} else if len(framing.expect) > 0 {
+		h.Set("Expect", "100-continue") // the engine knows it in this case only
+	}
+	return fasthttp.RequestConfig{ReadTimeout: s.bodyTimeout, MaxRequestBodySize: limit}
+}
+
+// noLength is what the engine says of a request without any length.
+const noLength = -2
+
+// unreadable answers what could not be read as a request. The engine closes
+// the connection after it.
+func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) {
+	var small *fasthttp.ErrSmallBuffer
+	switch {
+	case errors.As(err, &small):
+		s.refuseFraming(ctx, headerTooLarge)
+	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		s.refuseFraming(ctx, tooLong(s.bodyLimit(&ctx.Request.Header)))
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		s.refuseFraming(ctx, tooSlow)
+	default:
+		s.refuseFraming(ctx, malformed)
+	}
+}
+
+// refuseFraming answers before there is a request, and closes: what else came
+// on the connection cannot be trusted to be another one.
+func (s *Server) refuseFraming(ctx *fasthttp.RequestCtx, p *problem) {
+	ctx.Response.Reset()
+	ctx.Response.SetStatusCode(p.status)
+	ctx.Response.SetConnectionClose()
+	if p.contentType != "" {
+		ctx.Response.Header.SetContentType(p.contentType)
+	}
+	ctx.Response.SetBodyString(p.body)
+	if c, ok := ctx.Conn().(*conn); ok {
+		c.linger.Store(true)
+	}
+}
+
+// problem is a request that was refused for how it was framed.
+type problem struct {
+	status      int
+	contentType string
+	body        string
+}
+
+var (
+	malformed      = &problem{400, "application/json", `{"message":"Bad Request"}`}
+	tooSlow        = &problem{408, "", ""}
+	urlTooLong     = &problem{414, "text/plain", "Request URI too long"}
+	headerTooLarge = &problem{431, "", ""}
+)
+
+// tooLong is AWS's answer to a body over the limit, plain text.
+func tooLong(limit int) *problem {
+	return &problem{413, "text/plain", "HTTP content length exceeded " + strconv.Itoa(limit) + " bytes."}
+}
