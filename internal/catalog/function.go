@@ -14,7 +14,7 @@ type Function struct {
 	Timeout                    int               // seconds
 	MemorySize                 int               // MB
 	EphemeralStorage           int               // MB
-	Environment                map[string]string `json:",omitempty"`
+	Environment                map[string]string `json:",omitzero"` // nil: none was ever given; AWS tells that from empty
 	Architectures              []string
 	CodeSHA256                 string // base64 of the zip's SHA-256, as AWS prints it
 	CodeSize                   int64
@@ -27,10 +27,11 @@ type Function struct {
 	LastUpdateStatusReason     string `json:",omitempty"`
 	LastUpdateStatusReasonCode string `json:",omitempty"`
 	LogFormat                  string // Text or JSON
+	ApplicationLogLevel        string `json:",omitempty"` // with JSON
+	SystemLogLevel             string `json:",omitempty"` // with JSON
 	LogGroup                   string
 	TracingMode                string
-	Policy                     string            `json:",omitempty"` // resource policy, JSON text; empty: none
-	PolicyRevisionID           string            `json:",omitempty"`
+	Policy                     string            `json:",omitempty"` // resource policy, JSON text; empty: none. Its revision is RevisionID
 	Tags                       map[string]string `json:",omitempty"`
 }
 
