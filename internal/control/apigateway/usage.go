@@ -1,0 +1,182 @@
+package apigateway
+
+import (
+	"context"
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+
+	"weir/internal/catalog"
+	"weir/internal/control/protocol"
+	"weir/internal/limit"
+	"weir/internal/store"
+)
+
+func (s *service) usageOperations() []protocol.Operation {
+	return []protocol.Operation{
+		protocol.REST("GetUsage", "GET", "/usageplans/{usageplanId}/usage", 200, s.getUsage),
+	}
+}
+
+const (
+	// maxUsageDays is the longest range, both ends included.
+	maxUsageDays = 90
+	// unlimited is what remains of a quota that a plan does not have: the
+	// largest that AWS's integer holds. AWS's own answer is not recorded.
+	unlimited = math.MaxInt32
+)
+
+type getUsageInput struct {
+	usagePlanInput
+	paging
+	KeyID     string `query:"keyId"`
+	StartDate string `query:"startDate" required:"true"`
+	EndDate   string `query:"endDate" required:"true"`
+}
+
+// usage holds, for every key, one [used, remaining] pair a day from StartDate
+// on; days that have not begun have none.
+type usage struct {
+	UsagePlanID string               `json:"usagePlanId"`
+	StartDate   string               `json:"startDate"`
+	EndDate     string               `json:"endDate"`
+	Position    string               `json:"position,omitempty"`
+	Values      map[string][][]int64 `json:"values"`
+}
+
+// days reads the range.
+func (in *getUsageInput) days() (from, to limit.Day, err error) {
+	if from, err = limit.ParseDay(in.StartDate); err != nil {
+		return 0, 0, badRequest("Invalid start date specified, must be YYYY-MM-DD: " + in.StartDate)
+	}
+	if to, err = limit.ParseDay(in.EndDate); err != nil {
+		return 0, 0, badRequest("Invalid end date specified, must be YYYY-MM-DD: " + in.EndDate)
+	}
+	switch {
+	case from > to:
+		return 0, 0, badRequest("Invalid date range specified, the start date is after the end date")
+	case to-from >= maxUsageDays:
+		return 0, 0, badRequest("Invalid date range specified, it can be at most 90 days")
+	}
+	return from, to, nil
+}
+
+// getUsage reads the ledger that decides, so it shows each call at once. Keys
+// that left the plan are shown when they are asked for by name; a page of all
+// keys holds those that are in it.
+func (s *service) getUsage(ctx context.Context, _ protocol.Call, in *getUsageInput) (*usage, error) {
+	from, to, err := in.days()
+	if err != nil {
+		return nil, err
+	}
+	out := &usage{UsagePlanID: in.PlanID, StartDate: in.StartDate, EndDate: in.EndDate, Values: map[string][][]int64{}}
+	var plan catalog.UsagePlan
+	var members []catalog.UsagePlanKey
+	var today limit.Day
+	err = s.Store.View(ctx, func(tx *store.Tx) (err error) {
+		today = limit.DayOf(tx.Now())
+		if plan, err = findUsagePlan(tx, in.PlanID); err != nil {
+			return err
+		}
+		members, out.Position, err = in.members(tx)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if s.FlushUsage != nil {
+		if err := s.FlushUsage(ctx); err != nil {
+			return nil, err
+		}
+	}
+	for _, m := range members {
+		c := newCount(plan.Quota, m)
+		days, err := s.Store.Usage(ctx, plan.ID, m.KeyID, c.start(from), to)
+		if err != nil {
+			return nil, err
+		}
+		out.Values[m.KeyID] = c.pairs(days, from, min(to, today))
+	}
+	return out, nil
+}
+
+// members gives the keys of one page, by ID.
+func (in *getUsageInput) members(tx *store.Tx) ([]catalog.UsagePlanKey, string, error) {
+	if in.KeyID != "" {
+		if _, ok, err := store.Get[catalog.APIKey](tx, in.KeyID); err != nil || !ok {
+			if err == nil {
+				err = &protocol.Error{Code: "NotFoundException", Status: http.StatusNotFound, Message: "Invalid Key identifier specified"}
+			}
+			return nil, "", err
+		}
+		l, ok, err := store.Get[catalog.UsagePlanKey](tx, in.PlanID, in.KeyID)
+		if !ok {
+			l = catalog.UsagePlanKey{PlanID: in.PlanID, KeyID: in.KeyID}
+		}
+		return []catalog.UsagePlanKey{l}, "", err
+	}
+	all, err := tx.PlanLinks(in.PlanID)
+	if err != nil {
+		return nil, "", err
+	}
+	slices.SortFunc(all, func(a, b catalog.UsagePlanKey) int { return strings.Compare(a.KeyID, b.KeyID) })
+	all, position := page(&in.paging, all, func(l catalog.UsagePlanKey) string { return l.KeyID })
+	return all, position, nil
+}
+
+// count reckons what one key used and has left, by the rules of limit.
+type count struct {
+	quota  *catalog.Quota
+	period limit.Period
+	joined limit.Day
+}
+
+func newCount(q *catalog.Quota, m catalog.UsagePlanKey) count {
+	c := count{quota: q, joined: limit.DayOf(m.AddedAt)}
+	if q != nil {
+		c.period, _ = limit.ParsePeriod(q.Period)
+	}
+	return c
+}
+
+// start gives the first day that says something about from: the begin of its
+// period.
+func (c count) start(from limit.Day) limit.Day {
+	if c.quota == nil {
+		return from
+	}
+	return c.period.Start(from)
+}
+
+// pairs gives one pair for each of the days from..to; days holds what was used
+// since start(from).
+func (c count) pairs(days []store.DayUsage, from, to limit.Day) [][]int64 {
+	used := make(map[limit.Day]int64, len(days))
+	for _, d := range days {
+		used[d.Day] += d.Used
+	}
+	out := make([][]int64, 0, max(0, to-from+1))
+	var sum int64
+	for d := c.start(from); d <= to; d++ {
+		if c.quota != nil && d == c.period.Start(d) {
+			sum = 0
+		}
+		sum += used[d]
+		if d >= from {
+			out = append(out, []int64{used[d], c.remaining(d, sum)})
+		}
+	}
+	return out
+}
+
+func (c count) remaining(d limit.Day, sum int64) int64 {
+	if c.quota == nil {
+		return unlimited
+	}
+	allowed := c.quota.Limit
+	if c.period.Start(d) == c.period.Start(c.joined) {
+		allowed -= c.quota.Offset
+	}
+	return max(0, allowed-sum)
+}
