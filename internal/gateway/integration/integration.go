@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"weir/internal/catalog"
-	"weir/internal/gateway/mapping"
 	"weir/internal/gateway/message"
 	"weir/internal/gateway/route"
 	"weir/internal/invocation"
@@ -117,7 +116,7 @@ func timeoutOf(in *catalog.Integration) time.Duration {
 }
 
 // templateFailure refuses a template that needs the template language.
-func templateFailure(what string, _ mapping.Template) *Failure {
+func templateFailure(what string) *Failure {
 	return configurationError("Execution failed due to configuration error: the " + what +
 		" uses the mapping template language, which this version does not run yet")
 }

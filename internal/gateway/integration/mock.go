@@ -120,7 +120,7 @@ func (m *mock) answer(c *Call, resp *message.Response) *Failure {
 	accept, _ := c.Request.Header.Last("Accept")
 	tpl, media, ok := r.templates.ForResponse(accept)
 	if ok && !tpl.Runnable {
-		return templateFailure("response template", tpl)
+		return templateFailure("response template")
 	}
 	if !ok {
 		media = "application/json"
@@ -130,7 +130,7 @@ func (m *mock) answer(c *Call, resp *message.Response) *Failure {
 		resp.Header.Add("Content-Type", media)
 	}
 	resp.Header = append(resp.Header, r.header...)
-	resp.Body = []byte(tpl.Text)
+	resp.Body = tpl.Body
 	return nil
 }
 
@@ -140,7 +140,7 @@ func (m *mock) status(c *Call) (int, *Failure) {
 	tpl, ok := m.requests.ForRequest(contentType)
 	if ok {
 		if !tpl.Runnable {
-			return 0, templateFailure("request template", tpl)
+			return 0, templateFailure("request template")
 		}
 		if status, ok := m.statuses[tpl.Text]; ok {
 			return status, nil

@@ -14,12 +14,13 @@ import (
 // would use it refuses instead of sending the text as it stands.
 type Template struct {
 	Text     string
+	Body     []byte // Text again, ready to be sent; not modified
 	Runnable bool
 }
 
 // Compile reads a template's text.
 func Compile(text string) Template {
-	return Template{Text: text, Runnable: !strings.ContainsAny(text, "$#")}
+	return Template{Text: text, Body: []byte(text), Runnable: !strings.ContainsAny(text, "$#")}
 }
 
 // Templates is a set of templates by media type, in a fixed order.

@@ -17,7 +17,7 @@ type Request struct {
 	ID         string     // x-amzn-RequestId, a UUID
 	ExtendedID string     // x-amz-apigw-id
 	Received   time.Time  // wall clock, with monotonic reading
-	Method     string     // the verb as sent
+	Method     string     // the verb as sent, or the one that X-HTTP-Method-Override names instead
 	Host       string     // Host header as sent, may hold a port
 	Path       string     // path as sent, percent-encoding kept, no query; addressing prefix still there
 	Query      string     // raw query as sent, without "?"
