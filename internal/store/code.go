@@ -1,0 +1,107 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// temporary begins the names of files that are being written. What is left of
+// a crash is removed when the folder is opened.
+const temporary = "tmp-"
+
+func clearTemporaries(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), temporary) {
+			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// PutCode keeps a function's zip durably and returns its name: the base64 of
+// its SHA-256, which is catalog.Function.CodeSHA256. Putting the same zip
+// again is no error, and mends a file that was damaged.
+func (s *Store) PutCode(ctx context.Context, zip []byte) (sha string, err error) {
+	if err := s.refuse(ctx); err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(zip)
+	sha = base64.StdEncoding.EncodeToString(sum[:])
+	path := filepath.Join(s.codeDir(), hex.EncodeToString(sum[:]))
+	if stored, err := os.ReadFile(path); err == nil && bytes.Equal(stored, zip) {
+		// It may have been renamed by someone who has not synced yet.
+		if err := syncFolder(s.codeDir()); err != nil {
+			return "", fmt.Errorf("store: cannot keep code: %w", err)
+		}
+		return sha, nil
+	}
+	if err := writeDurably(path, zip); err != nil {
+		return "", fmt.Errorf("store: cannot keep code: %w", err)
+	}
+	return sha, nil
+}
+
+// writeDurably puts data under a name, whole or not at all.
+func writeDurably(path string, data []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), temporary)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+		}
+	}()
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
+// Code reads a function's zip. The error is fs.ErrNotExist when there is none
+// of that name, and another when what is stored is not what was put.
+func (s *Store) Code(ctx context.Context, sha string) ([]byte, error) {
+	if err := s.refuse(ctx); err != nil {
+		return nil, err
+	}
+	sum, err := base64.StdEncoding.Strict().DecodeString(sha)
+	if err != nil || len(sum) != sha256.Size {
+		return nil, fmt.Errorf("store: no code is called %q: %w", sha, fs.ErrNotExist)
+	}
+	data, err := os.ReadFile(filepath.Join(s.codeDir(), hex.EncodeToString(sum)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("store: no code is called %q: %w", sha, fs.ErrNotExist)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("store: cannot read code: %w", err)
+	}
+	if got := sha256.Sum256(data); !bytes.Equal(got[:], sum) {
+		return nil, fmt.Errorf("store: the code file %x is damaged: update the function's code, or restore a backup", sum)
+	}
+	return data, nil
+}

@@ -1,0 +1,160 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// applicationID marks a database file as ours ("weir" in ASCII), so that no
+// other program's file is changed by mistake.
+const applicationID = 0x77656972
+
+// migrations brings a database from version i to i+1. A migration that has
+// been released is never edited; a change is a new one at the end.
+var migrations = []string{schema1}
+
+const schema1 = `
+CREATE TABLE meta (
+	name  TEXT PRIMARY KEY,
+	value BLOB NOT NULL
+) WITHOUT ROWID;
+
+-- Every kind of entry without a table of its own. key is catalog's.
+CREATE TABLE entry (
+	kind TEXT NOT NULL,
+	key  TEXT NOT NULL,
+	doc  BLOB NOT NULL, -- JSON, or a zstd frame that holds JSON
+	PRIMARY KEY (kind, key)
+) WITHOUT ROWID;
+
+-- Times are nanoseconds since 1970; 0 is no time.
+CREATE TABLE api_key (
+	seq         INTEGER PRIMARY KEY AUTOINCREMENT, -- order of creation, never used twice
+	id          TEXT NOT NULL UNIQUE,
+	digest      BLOB NOT NULL UNIQUE CHECK (length(digest) = 32),
+	enabled     INTEGER NOT NULL CHECK (enabled IN (0, 1)),
+	name        TEXT NOT NULL,
+	description TEXT NOT NULL,
+	customer_id TEXT NOT NULL,
+	created     INTEGER NOT NULL,
+	updated     INTEGER NOT NULL,
+	sealed      BLOB,
+	tags        TEXT
+);
+CREATE INDEX api_key_name ON api_key (name);
+CREATE INDEX api_key_customer ON api_key (customer_id, seq);
+-- What a node loads at its start: one narrow value a key.
+CREATE INDEX api_key_face ON api_key (CAST(digest || enabled || id || '/' AS BLOB));
+
+CREATE TABLE usage_plan_key (
+	seq     INTEGER PRIMARY KEY AUTOINCREMENT, -- order of joining, never used twice
+	plan_id TEXT NOT NULL,
+	key_id  TEXT NOT NULL REFERENCES api_key (id),
+	added   INTEGER NOT NULL,
+	UNIQUE (plan_id, key_id)
+);
+CREATE INDEX usage_plan_key_key ON usage_plan_key (key_id, plan_id);
+CREATE INDEX usage_plan_key_seq ON usage_plan_key (plan_id, seq);
+
+-- Places in lists that were deleted not long ago: a tool that deletes each
+-- page before it asks for the next one still finds its place.
+CREATE TABLE gone (
+	plan_id TEXT NOT NULL, -- '': the list of all keys
+	key_id  TEXT NOT NULL,
+	seq     INTEGER NOT NULL,
+	at      INTEGER NOT NULL,
+	PRIMARY KEY (plan_id, key_id)
+) WITHOUT ROWID;
+CREATE INDEX gone_at ON gone (at);
+
+-- The only truth about quotas: what was used in a period is the sum over its
+-- days. So no edit of a limit or a period moves or resets anything. Rows do
+-- not refer to keys and plans, and outlive them.
+CREATE TABLE usage (
+	plan_id TEXT NOT NULL,
+	key_id  TEXT NOT NULL,
+	day     INTEGER NOT NULL, -- since 1970-01-01, UTC
+	used    INTEGER NOT NULL,
+	PRIMARY KEY (plan_id, key_id, day)
+) WITHOUT ROWID;
+
+-- Of a clean stop. A row in clean_stop is its mark; a new database has one,
+-- because nothing was admitted before it.
+CREATE TABLE bucket (
+	name TEXT PRIMARY KEY,
+	used REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE clean_stop (
+	id INTEGER PRIMARY KEY CHECK (id = 1),
+	at INTEGER NOT NULL
+);
+
+CREATE TABLE log_stream (
+	id         INTEGER PRIMARY KEY,
+	group_name TEXT NOT NULL,
+	name       TEXT NOT NULL,
+	UNIQUE (group_name, name)
+);
+CREATE TABLE log_event (
+	seq       INTEGER PRIMARY KEY,
+	stream_id INTEGER NOT NULL REFERENCES log_stream (id),
+	time      INTEGER NOT NULL,
+	message   TEXT NOT NULL
+);
+CREATE INDEX log_event_time ON log_event (stream_id, time);
+`
+
+// migrate brings the database up to the last of migrations, each in a
+// transaction together with the number that records it.
+func (c *session) migrate(path string, migrations []string, now time.Time) error {
+	var version, app int
+	if _, err := c.row("PRAGMA user_version", nil, &version); err != nil {
+		return err
+	}
+	if _, err := c.row("PRAGMA application_id", nil, &app); err != nil {
+		return err
+	}
+	if app != applicationID && (app != 0 || version != 0) {
+		return fmt.Errorf("store: %s is a database of another program (application id %#x)", path, app)
+	}
+	if version > len(migrations) {
+		return fmt.Errorf("store: %s has schema version %d, and this weir knows versions up to %d: "+
+			"start the newer weir that wrote it, or restore a backup that this one made", path, version, len(migrations))
+	}
+	for i := version; i < len(migrations); i++ {
+		err := c.transact(func() error {
+			// Not prepared: a migration is many statements.
+			if _, err := c.conn.ExecContext(context.Background(), migrations[i]); err != nil {
+				return err
+			}
+			if i == 0 {
+				if err := c.exec("INSERT INTO clean_stop (id, at) VALUES (1, ?)", nanos(now)); err != nil {
+					return err
+				}
+			}
+			_, err := c.conn.ExecContext(context.Background(),
+				fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d", applicationID, i+1))
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("store: cannot bring %s to schema version %d: %w", path, i+1, err)
+		}
+	}
+	return nil
+}
+
+// nanos and fromNanos keep a time in a column. 0 is the zero time.
+func nanos(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+func fromNanos(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, n).UTC()
+}

@@ -1,0 +1,135 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	databaseFile = "weir.db"
+	lockFile     = "weir.lock"
+)
+
+// Open opens the data folder, making what is missing, and brings its schema
+// up to date. It fails when another process has the folder open and when the
+// database was written by a newer version.
+func Open(ctx context.Context, o Options) (_ *Store, err error) {
+	if o.Dir == "" {
+		return nil, errors.New("store: no data folder given")
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "code"), 0o700); err != nil {
+		return nil, fmt.Errorf("store: cannot make the data folder: %w", err)
+	}
+	lock, err := lockFolder(dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{dir: dir, now: o.Now, lock: lock,
+		turn:      make(chan struct{}, 1),
+		readers:   make(chan *session, max(4, 2*runtime.GOMAXPROCS(0))),
+		spends:    make(chan *spendOp),
+		spendDone: make(chan struct{}),
+		closing:   make(chan struct{}),
+	}
+	if err := s.open(); err != nil {
+		if s.writer != nil {
+			s.writer.close()
+		}
+		lock.Close()
+		return nil, err
+	}
+	for range cap(s.readers) {
+		s.readers <- nil
+	}
+	s.release()
+	go s.spendLoop()
+	return s, nil
+}
+
+func (s *Store) open() error {
+	if err := clearTemporaries(s.codeDir()); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	// SQLite would make the file readable for everybody; its other files take
+	// their mode from this one.
+	path := filepath.Join(s.dir, databaseFile)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("store: cannot open the database: %w", err)
+	}
+	f.Close()
+	if err := syncFolder(s.dir); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	if s.writer, err = openSession(dsn(s.dir, writing)); err != nil {
+		return fmt.Errorf("store: cannot open %s: %w", path, err)
+	}
+	if err := s.checkPragmas(); err != nil {
+		return err
+	}
+	return s.writer.migrate(path, migrations, s.now())
+}
+
+// checkPragmas makes sure of what durability rests on: SQLite keeps another
+// journal mode without an error where the file system cannot do WAL.
+func (s *Store) checkPragmas() error {
+	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1"} {
+		var got string
+		if _, err := s.writer.row("PRAGMA "+pragma, nil, &got); err != nil {
+			return err
+		}
+		if got != want {
+			return fmt.Errorf("store: the data folder %s cannot be used: SQLite's %s is %s there and must be %s "+
+				"(network file systems cannot do this; use a local disk)", s.dir, pragma, got, want)
+		}
+	}
+	return nil
+}
+
+// lockFolder takes the lock of a data folder and writes this process's id
+// into it. The lock ends with the process, however that ends.
+func lockFolder(dir string) (*os.File, error) {
+	path := filepath.Join(dir, lockFile)
+	f, err := lockPath(path)
+	if errors.Is(err, errLocked) {
+		holder := "another process"
+		if b, err := os.ReadFile(path); err == nil {
+			if pid, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil {
+				holder = fmt.Sprintf("process %d", pid)
+			}
+		}
+		return nil, fmt.Errorf("store: the data folder %s is in use by %s: stop that server first, or give this one another folder (--data)", dir, holder)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("store: cannot lock the data folder: %w", err)
+	}
+	pid := []byte(strconv.Itoa(os.Getpid()) + "\n")
+	if err := f.Truncate(int64(len(pid))); err == nil {
+		_, err = f.WriteAt(pid, 0)
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("store: cannot lock the data folder: %w", err)
+	}
+	return f, nil
+}
+
+// errLocked is lockPath's answer when another holds the lock.
+var errLocked = errors.New("locked")
