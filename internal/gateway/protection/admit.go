@@ -1,0 +1,178 @@
+package protection
+
+import (
+	"context"
+
+	"weir/internal/gateway/message"
+	"weir/internal/limit"
+)
+
+// maxKey is the longest value an API key can have. A longer header is no key,
+// and is not worth hashing.
+const maxKey = 128
+
+// Admit decides whether a call to the method with this index may go on: the
+// order is the package's. The Refusal is nil for a yes, and then the Admission
+// is settled once, by the caller. When x-api-key is sent several times the last
+// one counts, as it does in the headers of the event.
+//
+// Admit waits for the ledger when the plan has a quota that is not known to be
+// used up, and for nothing else; ctx ends that wait.
+func (g *Guard) Admit(ctx context.Context, req *message.Request, st *Stage, index int) (Admission, *Refusal) {
+	if !st.ready.Load() {
+		g.PublishStage(st)
+	}
+	m := &st.methods[index]
+	if m.refusal != nil {
+		req.Trail.Add(m.refusal.Detail)
+		return Admission{}, m.refusal
+	}
+	v := m.verb(req.Method)
+	if !m.keyRequired {
+		return g.admitOpen(ctx, req, st, m, v)
+	}
+
+	a := Admission{}
+	a.KeyValue, _ = req.Header.Last("x-api-key")
+	if req.Trail.On() {
+		req.Trail.Add(verifyingLine(req, st, a.KeyValue))
+	}
+	account, refusal := g.identify(&a, st)
+	if refusal != nil {
+		if req.Trail.On() {
+			req.Trail.Add(unauthorizedLine(req, st, m, a.KeyValue))
+		}
+		return a, refusal
+	}
+	return g.admitKey(ctx, a, account, req, st, m, v)
+}
+
+// admitOpen decides for a method that requires no key.
+func (g *Guard) admitOpen(ctx context.Context, req *message.Request, st *Stage, m *method, v *verb) (Admission, *Refusal) {
+	if req.Trail.On() {
+		sent, _ := req.Header.Last("x-api-key")
+		req.Trail.Add(verifyingLine(req, st, sent))
+		req.Trail.Add(notRequiredLine(req, m, sent))
+		req.Trail.Add(succeededLine(st, sent))
+	}
+	a := Admission{}
+	if v.limit == nil {
+		a.grant, _ = g.limiter.Take(ctx, nil, nil, limit.Instant{})
+		return a, nil
+	}
+	cells := [1]*limit.Cell{v.limit.cell}
+	grant, verdict := g.limiter.Take(ctx, cells[:], nil, g.now())
+	if verdict.Outcome != limit.Granted {
+		return a, refuseStage(req, st, m, v.limit)
+	}
+	a.grant = grant
+	return a, nil
+}
+
+// identify finds the key and the account that pays for a call, and fills in
+// who the caller is as far as it is known.
+func (g *Guard) identify(a *Admission, st *Stage) (*account, *Refusal) {
+	switch {
+	case a.KeyValue == "":
+		return nil, noKey
+	case len(a.KeyValue) > maxKey:
+		return nil, unknownKey
+	}
+	k := g.find(a.KeyValue)
+	if k == nil {
+		return nil, unknownKey
+	}
+	a.KeyID = k.id
+	if !k.enabled.Load() {
+		return nil, disabledKey
+	}
+	// A key is in one plan for a stage; whoever edits sees to that. Should it
+	// be in two, all nodes choose the same.
+	var chosen *account
+	for l := k.links.Load(); l != nil; l = l.next {
+		covers := l.account.plan.rules.Load().stages[st.name] != nil
+		if covers && (chosen == nil || l.account.plan.id < chosen.plan.id) {
+			chosen = l.account
+		}
+	}
+	if chosen == nil {
+		return nil, noPlan
+	}
+	a.PlanID = chosen.plan.id
+	return chosen, nil
+}
+
+// admitKey takes from the limits of an account and the stage.
+func (g *Guard) admitKey(ctx context.Context, a Admission, account *account, req *message.Request, st *Stage, m *method, v *verb) (Admission, *Refusal) {
+	var cells [2]*limit.Cell
+	var t *throttle
+	var u *use
+	for {
+		r := account.plan.rules.Load()
+		s := r.stages[st.name]
+		if s == nil { // the plan was edited since identify
+			a.PlanID = ""
+			if req.Trail.On() {
+				req.Trail.Add(unauthorizedLine(req, st, m, a.KeyValue))
+			}
+			return a, noPlan
+		}
+		t = r.throttleFor(s, v)
+		if u = account.use.Load(); u != nil && u.rules == r {
+			if t == nil {
+				break
+			}
+			if cells[0] = u.cellOf(t); cells[0] != nil {
+				break
+			}
+		}
+		g.renew(account, t) // first use, or first use after an edit of the plan
+	}
+	if v.limit != nil {
+		cells[1] = v.limit.cell
+	}
+	grant, verdict := g.limiter.Take(ctx, cells[:], u.meter, g.now())
+	switch verdict.Outcome {
+	case limit.Granted:
+		if req.Trail.On() {
+			req.Trail.Add(succeededLine(st, a.KeyValue))
+		}
+		a.grant = grant
+		return a, nil
+	case limit.Throttled:
+		if verdict.Cell == 1 {
+			return a, refuseStage(req, st, m, v.limit)
+		}
+		return a, refusePlan(req, st, m, &a, t)
+	case limit.Exhausted:
+		return a, refuseQuota(req, st, &a, u.rules)
+	}
+	return a, logged(req, QuotaExceeded, "the quota could not be asked: "+verdict.Err.Error())
+}
+
+func refuseStage(req *message.Request, st *Stage, m *method, l *stageLimit) *Refusal {
+	if !req.Trail.On() {
+		return stageThrottled
+	}
+	return logged(req, Throttled, stageThrottleLine(req, st, m, l))
+}
+
+func refusePlan(req *message.Request, st *Stage, m *method, a *Admission, t *throttle) *Refusal {
+	if !req.Trail.On() {
+		return planThrottled
+	}
+	return logged(req, Throttled, planThrottleLine(req, st, m, a, t))
+}
+
+func refuseQuota(req *message.Request, st *Stage, a *Admission, r *rules) *Refusal {
+	if !req.Trail.On() {
+		return quotaExceeded
+	}
+	return logged(req, QuotaExceeded, quotaLine(st, a, r))
+}
+
+// logged adds a line and makes the refusal that tells it.
+func logged(req *message.Request, kind, line string) *Refusal {
+	req.Trail.Add(line)
+	return &Refusal{kind, line}
+}

@@ -1,0 +1,260 @@
+package protection
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/puzpuzpuz/xsync/v4"
+
+	"weir/internal/catalog"
+	"weir/internal/limit"
+)
+
+// Options is what a Guard is built from. All fields are required.
+type Options struct {
+	Limiter *limit.Limiter
+	Digest  func(value string) [32]byte // how key values are found: secret's Digest
+	Now     func() limit.Instant        // the clock of this process
+}
+
+// Guard holds the keys, the usage plans and the buckets, and admits calls. It
+// holds of a key its digest, id, whether it is enabled and its plans: no value
+// and no name.
+//
+// Keys and plans are changed in place, one at a time, while calls go on; a
+// change is seen by every Admit that begins after it returned. Changes may come
+// in any order (a link before its key or plan). A bucket or a count belongs to
+// (plan, key) and outlives every edit: of the plan, of the key's enabled, of the
+// link itself.
+//
+// A Guard begins in its loading phase, which Started ends: see there. Safe for
+// concurrent use.
+type Guard struct {
+	limiter *limit.Limiter
+	digest  func(string) [32]byte
+	now     func() limit.Instant
+
+	// found by half a digest; the whole is compared
+	byDigest *xsync.Map[[16]byte, *key]
+
+	// mu serialises changes and guards what is below. Admit takes it only at an
+	// account's first use and at its first use after an edit of its plan.
+	mu         sync.Mutex
+	keys       map[string]*key
+	plans      map[string]*plan
+	stageCells map[string]*stageCells // by "{api}/{stage}"
+	compiled   int64                  // stages compiled so far
+
+	loading    bool
+	beginEmpty bool
+	begun      limit.Instant      // when loading ended
+	restored   map[string]float64 // tokens used, by bucket name, while loading
+	away       time.Duration      // since they were saved
+	loaded     []*Stage           // compiled while loading
+}
+
+// NewGuard returns a guard without keys, in its loading phase.
+func NewGuard(o Options) *Guard {
+	return &Guard{
+		limiter:    o.Limiter,
+		digest:     o.Digest,
+		now:        o.Now,
+		byDigest:   xsync.NewMap[[16]byte, *key](),
+		keys:       map[string]*key{},
+		plans:      map[string]*plan{},
+		stageCells: map[string]*stageCells{},
+		loading:    true,
+	}
+}
+
+// key is one API key. id and digest do not change: another digest makes
+// another key.
+type key struct {
+	id      string
+	digest  [32]byte
+	enabled atomic.Bool
+	links   atomic.Pointer[link]
+}
+
+// link is one of a key's plans, in an immutable list.
+type link struct {
+	account *account
+	next    *link
+}
+
+func half(digest [32]byte) [16]byte { return [16]byte(digest[:]) }
+
+// find returns the key with this value, or nil.
+func (g *Guard) find(value string) *key {
+	d := g.digest(value)
+	if k, ok := g.byDigest.Load(half(d)); ok && k.digest == d {
+		return k
+	}
+	return nil
+}
+
+// PutKey adds a key or changes one.
+func (g *Guard) PutKey(id string, digest [32]byte, enabled bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	k := g.keys[id]
+	if k == nil || k.digest != digest {
+		g.forget(k)
+		next := &key{id: id, digest: digest}
+		if k != nil {
+			next.links.Store(k.links.Load())
+		}
+		next.enabled.Store(enabled)
+		g.keys[id] = next
+		g.byDigest.Store(half(digest), next)
+		return
+	}
+	k.enabled.Store(enabled)
+}
+
+// DeleteKey removes a key with its links and everything it has used.
+func (g *Guard) DeleteKey(id string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.forget(g.keys[id])
+	delete(g.keys, id)
+	for _, p := range g.plans {
+		delete(p.left, id)
+	}
+}
+
+// forget makes k unfindable by its value.
+func (g *Guard) forget(k *key) {
+	if k == nil {
+		return
+	}
+	if found, ok := g.byDigest.Load(half(k.digest)); ok && found == k {
+		g.byDigest.Delete(half(k.digest))
+	}
+}
+
+// keyLocked returns the key with this id; one that is not known yet cannot be
+// found by any value.
+func (g *Guard) keyLocked(id string) *key {
+	k := g.keys[id]
+	if k == nil {
+		k = &key{id: id}
+		g.keys[id] = k
+	}
+	return k
+}
+
+func (g *Guard) planLocked(id string) *plan {
+	p := g.plans[id]
+	if p == nil {
+		p = &plan{id: id}
+		p.rules.Store(&rules{})
+		g.plans[id] = p
+	}
+	return p
+}
+
+// PutPlan adds a plan or changes one. Its keys keep what they used.
+func (g *Guard) PutPlan(c catalog.UsagePlan) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p := g.planLocked(c.ID)
+	old := p.rules.Load()
+	next := compileRules(c, old, g.loading)
+	if next == old {
+		return
+	}
+	p.rules.Store(next)
+	// At once, and not at the next use: what was used so far comes back at the
+	// old rate until now, and at the new one from now on.
+	for _, k := range g.keys {
+		for l := k.links.Load(); l != nil; l = l.next {
+			if l.account.plan == p && l.account.use.Load() != nil {
+				g.renewLocked(l.account, nil)
+			}
+		}
+	}
+	for _, a := range p.left {
+		if a.use.Load() != nil {
+			g.renewLocked(a, nil)
+		}
+	}
+}
+
+// DeletePlan removes a plan with its links and everything its keys have used.
+func (g *Guard) DeletePlan(id string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p := g.plans[id]
+	if p == nil {
+		return
+	}
+	delete(g.plans, id)
+	p.rules.Store(&rules{})
+	for _, k := range g.keys {
+		k.unlink(p)
+	}
+}
+
+// Link makes a key a member of a plan.
+func (g *Guard) Link(c catalog.UsagePlanKey) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	k, p := g.keyLocked(c.KeyID), g.planLocked(c.PlanID)
+	joined := limit.DayOf(c.AddedAt)
+	a := k.account(p)
+	if a == nil {
+		if a = p.left[c.KeyID]; a == nil {
+			a = &account{plan: p, keyID: k.id, joined: joined, early: g.loading}
+		}
+		delete(p.left, c.KeyID)
+		k.links.Store(&link{a, k.links.Load()})
+	}
+	if a.joined != joined {
+		a.rejoinLocked(joined)
+	}
+}
+
+// Unlink ends a key's membership. What it used is kept for the case that it
+// comes back.
+func (g *Guard) Unlink(planID, keyID string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	k, p := g.keys[keyID], g.plans[planID]
+	if k == nil || p == nil {
+		return
+	}
+	if a := k.unlink(p); a != nil && (a.use.Load() != nil || g.beginEmpty) {
+		if p.left == nil {
+			p.left = map[string]*account{}
+		}
+		p.left[keyID] = a
+	}
+}
+
+// account returns the key's account in p, or nil.
+func (k *key) account(p *plan) *account {
+	for l := k.links.Load(); l != nil; l = l.next {
+		if l.account.plan == p {
+			return l.account
+		}
+	}
+	return nil
+}
+
+// unlink takes p out of the key's list and returns the account, or nil.
+func (k *key) unlink(p *plan) *account {
+	a := k.account(p)
+	if a == nil {
+		return nil
+	}
+	var rest *link
+	for l := k.links.Load(); l != nil; l = l.next {
+		if l.account != a {
+			rest = &link{l.account, rest}
+		}
+	}
+	k.links.Store(rest)
+	return a
+}

@@ -1,0 +1,72 @@
+// Package protection answers one question: may this call go on?
+//
+// The order of the checks, once a method has been found (AWS publishes no total
+// order; where it is silent this is our answer, and a test pins it):
+//
+//  1. What is configured but not enforced yet (an authorizer, IAM, a resource
+//     policy) refuses every call: nothing that is not enforced ever lets a
+//     caller in.
+//  2. A method that requires an API key, source HEADER: the x-api-key header,
+//     never the query string, must name an enabled key of a usage plan that
+//     covers this stage. Otherwise INVALID_API_KEY.
+//  3. One decision over all limits: the plan's throttle for this key (or, in
+//     its place, the plan's entry for this method), the stage's throttle for
+//     this method, then the plan's quota. A refused call costs nobody anything,
+//     and throttle is reported before quota. THROTTLED or QUOTA_EXCEEDED.
+//
+// A method that requires no key never touches a plan, even when a valid key is
+// sent; only the stage's throttle holds. A method whose key should come from an
+// authorizer is refused as INVALID_API_KEY, because none has run.
+//
+// A refusal is a value and not an error, and it is made once for all callers: a
+// flood of refused calls allocates nothing.
+package protection
+
+import "weir/internal/limit"
+
+// Types of a Refusal: AWS's gateway response types.
+const (
+	InvalidAPIKey                = "INVALID_API_KEY"
+	Throttled                    = "THROTTLED"
+	QuotaExceeded                = "QUOTA_EXCEEDED"
+	AuthorizerConfigurationError = "AUTHORIZER_CONFIGURATION_ERROR"
+)
+
+// Refusal is protection's no. It is shared by many calls and not modified.
+type Refusal struct {
+	Type   string // gateway response type
+	Detail string // for people: the execution log's sentence while the request has a Trail, else a short one. Never a key value
+}
+
+// Refusals without anything of the call in them.
+var (
+	noKey = &Refusal{InvalidAPIKey, "no x-api-key header"}
+
+	unknownKey  = &Refusal{InvalidAPIKey, "no API key has this value"}
+	disabledKey = &Refusal{InvalidAPIKey, "the API key is disabled"}
+	noPlan      = &Refusal{InvalidAPIKey, "no usage plan of the API key covers this stage"}
+
+	planThrottled  = &Refusal{Throttled, "over the usage plan's throttle"}
+	stageThrottled = &Refusal{Throttled, "over the stage's throttle for the method"}
+	quotaExceeded  = &Refusal{QuotaExceeded, "the usage plan's quota is used up"}
+
+	noAuthorizerKey = &Refusal{InvalidAPIKey, "the API key should come from an authorizer, and no authorizer is run yet"}
+
+	policyUnenforced = &Refusal{AuthorizerConfigurationError, "the API has a resource policy, and resource policies are not enforced yet: every call is refused"}
+)
+
+// Admission is protection's yes: who the caller is and what the call holds.
+// A refused call has one too, without a hold, with what became known of the
+// caller.
+type Admission struct {
+	KeyID    string // "" when the method requires no key
+	PlanID   string
+	KeyValue string // as sent, for the event's identity.apiKey, only when the method requires a key; lies in the request's memory
+
+	grant limit.Grant
+}
+
+// Settle ends the call's hold on its limits. It is called exactly once for an
+// admitted call, with whether it was answered without a failure; a second call
+// does nothing.
+func (a *Admission) Settle(succeeded bool) { a.grant.Settle(succeeded) }
