@@ -228,100 +228,6 @@ func TestInvocationOfFunction(t *testing.T) {
 	}
 }
 
-func TestReplyRules(t *testing.T) {
-	type want struct {
-		status int // 0: failure
-		header string
-		body   string
-	}
-	const jsonType = "Content-Type: application/json"
-	for _, c := range []struct {
-		name, payload string
-		want          want
-		fails         int
-	}{
-		{"whole", `{"statusCode":201,"headers":{"A":"1","content-type":"text/plain"},"body":"hi","isBase64Encoded":false}`, want{201, "A: 1|content-type: text/plain", "hi"}, 0},
-		{"empty object", ` {} `, want{200, jsonType, ""}, 0},
-		{"status only", `{"statusCode": 200 }`, want{200, jsonType, ""}, 0},
-		{"headers only", `{"headers":{"X":"y"}}`, want{200, jsonType + "|X: y", ""}, 0},
-		{"status as string", `{"statusCode":"201"}`, want{201, jsonType, ""}, 0},
-		{"status not numeric", `{"statusCode":"abc"}`, want{}, 502},
-		{"status fraction", `{"statusCode":200.5}`, want{}, 502},
-		{"status informational", `{"statusCode":101}`, want{}, 502},
-		{"unknown member", `{"statusCode":200,"other":1}`, want{}, 502},
-		{"member in another case", `{"statuscode":200}`, want{}, 502},
-		{"bare string", `"x"`, want{}, 502},
-		{"number", `1`, want{}, 502},
-		{"array", `[]`, want{}, 502},
-		{"null", `null`, want{}, 502},
-		{"not JSON", `{"statusCode":200`, want{}, 502},
-		{"nothing", ``, want{}, 502},
-		{"body object", `{"body":{"a":1}}`, want{}, 502},
-		{"body number", `{"body":1}`, want{}, 502},
-		{"body null", `{"body":null}`, want{200, jsonType, ""}, 0},
-		{"body escapes", `{"body":"a\n\u00e9\ud83d\ude00"}`, want{200, jsonType, "a\né😀"}, 0},
-		{"headers null", `{"headers":null,"multiValueHeaders":null}`, want{200, jsonType, ""}, 0},
-		{"headers array", `{"headers":[]}`, want{}, 502},
-		{"header boolean and number", `{"headers":{"a":true,"b":1.50,"c":null}}`, want{200, jsonType + "|a: true|b: 1.50", ""}, 0},
-		{"header object", `{"headers":{"a":{}}}`, want{}, 502},
-		{"multi not lists", `{"multiValueHeaders":{"a":"b"}}`, want{}, 502},
-		{"multi", `{"multiValueHeaders":{"Set-Cookie":["a=1","b=2"]}}`, want{200, jsonType + "|Set-Cookie: a=1|Set-Cookie: b=2", ""}, 0},
-		{"both", `{"headers":{"x":"1","y":"2","z":"4"},"multiValueHeaders":{"X":["1","3"],"Y":["5"]}}`, want{200, jsonType + "|X: 1|X: 3|Y: 5|Y: 2|z: 4", ""}, 0},
-		{"splitting value", `{"headers":{"a":"b\r\nSet-Cookie: c"}}`, want{}, 502},
-		{"splitting name", `{"headers":{"a: b\r\nc":"d"}}`, want{}, 502},
-		{"remapped and dropped", `{"headers":{"Date":"d","Server":"s","Connection":"close","WWW-Authenticate":"w","Content-Length":"99","Transfer-Encoding":"chunked","Trailer":"x","Via":"v","x-amzn-RequestId":"r","User-Agent":"u","Authorization":"z","Content-Encoding":"gzip","Content-MD5":"m"}}`,
-			want{200, jsonType + "|x-amzn-Remapped-Date: d|x-amzn-Remapped-Server: s|x-amzn-Remapped-Connection: close|x-amzn-Remapped-WWW-Authenticate: w|x-amzn-Remapped-x-amzn-RequestId: r|x-amzn-Remapped-User-Agent: u|x-amzn-Remapped-Authorization: z|Content-Encoding: gzip|x-amzn-Remapped-Content-MD5: m", ""}, 0},
-		{"base64 not asked for", `{"body":"aGk=","isBase64Encoded":true}`, want{200, jsonType, "aGk="}, 0},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			resp, failure := newScene(answers(c.payload)).do(t)
-			check(t, resp, failure, c.want.status, c.want.header, c.want.body, c.fails)
-		})
-	}
-}
-
-func check(t *testing.T, resp message.Response, failure *Failure, status int, header, body string, fails int) {
-	t.Helper()
-	if failure != nil || fails != 0 {
-		if failure == nil || failure.Status != fails {
-			t.Fatalf("failure %+v, want status %d", failure, fails)
-		}
-		return
-	}
-	var lines []string
-	for _, f := range resp.Header {
-		if f.Name != "X-Amzn-Trace-Id" {
-			lines = append(lines, f.Name+": "+f.Value)
-		}
-	}
-	if got := strings.Join(lines, "|"); resp.Status != status || got != header || string(resp.Body) != body {
-		t.Errorf("got %d %q %q, want %d %q %q", resp.Status, got, resp.Body, status, header, body)
-	}
-}
-
-func TestBase64ReplyIsDecodedForCallersThatTakeBinary(t *testing.T) {
-	for _, c := range []struct {
-		accept, payload, body string
-		fails                 bool
-	}{
-		{"image/png, text/html", `{"body":"AP8=","isBase64Encoded":true}`, "\x00\xff", false},
-		{"text/html, image/png", `{"body":"AP8=","isBase64Encoded":true}`, "AP8=", false},
-		{"image/png", `{"body":"AP8=","isBase64Encoded":false}`, "AP8=", false},
-		{"image/png", `{"body":"!!","isBase64Encoded":true}`, "", true},
-	} {
-		s := newScene(answers(c.payload))
-		s.api.BinaryMediaTypes = []string{"image/*"}
-		s.req.Header.Add("accept", c.accept)
-		resp, failure := s.do(t)
-		if c.fails != (failure != nil) || string(resp.Body) != c.body {
-			t.Errorf("%s %s: got %q %+v", c.accept, c.payload, resp.Body, failure)
-		}
-		if failure != nil && (failure.Type != ConfigurationError || failure.Status != 0) {
-			t.Errorf("failure %+v", failure)
-		}
-	}
-}
-
 func TestFailures(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -370,71 +276,6 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-func TestMock(t *testing.T) {
-	responses := map[string]*catalog.IntegrationResponse{
-		"200": {StatusCode: "200", ResponseTemplates: map[string]string{"application/json": `{"ok":true}`, "text/xml": "<ok/>"},
-			ResponseParameters: map[string]string{"method.response.header.X-A": "'b'", "method.response.header.X-V": "stageVariables.v", "method.response.header.X-I": "integration.response.header.none"}},
-		"404": {StatusCode: "404", SelectionPattern: `4\d\d`, ResponseParameters: map[string]string{"method.response.header.Content-Type": "'text/plain'"}},
-		"201": {StatusCode: "201"},
-		"500": {StatusCode: "500", SelectionPattern: "5..", ResponseTemplates: map[string]string{"application/json": "$input.body"}},
-		"502": {StatusCode: "502", SelectionPattern: "dyn", ResponseParameters: map[string]string{"method.response.header.X": "context.requestId"}},
-	}
-	for _, c := range []struct {
-		name, template, passthrough, contentType, accept, body string
-		status                                                 int
-		header, want                                           string
-		fails                                                  string
-	}{
-		{name: "default", template: `{"statusCode": 200}`, status: 200, header: "Content-Type: application/json|X-A: b|X-V: 7", want: `{"ok":true}`},
-		{name: "by Accept", template: `{"statusCode": 200}`, accept: "text/xml;q=1, */*", status: 200, header: "Content-Type: text/xml|X-A: b|X-V: 7", want: "<ok/>"},
-		{name: "bare keys", template: `{ statusCode: 201, 'x': 'it' }`, status: 201, header: "Content-Type: application/json"},
-		{name: "pattern", template: `{"statusCode": 418}`, status: 404, header: "Content-Type: text/plain"},
-		{name: "no pattern, no such status: a default", template: `{"statusCode": 333}`, status: 200, header: "Content-Type: application/json|X-A: b|X-V: 7", want: `{"ok":true}`},
-		{name: "string status", template: `{"statusCode": "200"}`, fails: Default5XX},
-		{name: "no status", template: `{}`, fails: Default5XX},
-		{name: "not JSON", template: `ok`, fails: Default5XX},
-		{name: "template language", template: `{"statusCode": $x}`, fails: ConfigurationError},
-		{name: "template language in the answer", template: `{"statusCode": 500}`, fails: ConfigurationError},
-		{name: "no template for the type: body", template: `{"statusCode": 200}`, contentType: "text/plain", body: `{"statusCode": 201}`, status: 201, header: "Content-Type: application/json"},
-		{name: "NEVER", template: `{"statusCode": 200}`, contentType: "text/plain", passthrough: "NEVER", fails: UnsupportedMediaType},
-		{name: "WHEN_NO_TEMPLATES", template: `{"statusCode": 200}`, contentType: "text/plain", passthrough: "WHEN_NO_TEMPLATES", fails: UnsupportedMediaType},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			s := newScene(nil)
-			s.stage.Variables = map[string]string{"v": "7"}
-			s.integration = catalog.Integration{Type: catalog.IntegrationMock, PassthroughBehavior: c.passthrough,
-				RequestTemplates: map[string]string{"application/json": c.template}, Responses: responses}
-			if c.contentType != "" {
-				s.req.Header.Add("Content-Type", c.contentType)
-			}
-			if c.accept != "" {
-				s.req.Header.Add("Accept", c.accept)
-			}
-			s.req.Body = []byte(c.body)
-			resp, failure := s.do(t)
-			if c.fails != "" {
-				if failure == nil || failure.Type != c.fails || failure.Detail() == "" {
-					t.Fatalf("got %+v, want %s", failure, c.fails)
-				}
-				return
-			}
-			check(t, resp, failure, c.status, c.header, c.want, 0)
-			if resp.Header.Has("X-Amzn-Trace-Id") {
-				t.Error("a mock's answer carries a trace id")
-			}
-		})
-	}
-}
-
-func TestMockWithoutDefaultResponse(t *testing.T) {
-	s := newScene(nil)
-	s.integration = catalog.Integration{Type: catalog.IntegrationMock, RequestTemplates: map[string]string{"application/json": `{"statusCode":200}`},
-		Responses: map[string]*catalog.IntegrationResponse{"404": {StatusCode: "404", SelectionPattern: "404"}}}
-	if _, failure := s.do(t); failure == nil || failure.Type != ConfigurationError {
-		t.Errorf("got %+v", failure)
-	}
-}
-
 func TestTraceID(t *testing.T) {
 	now := time.Unix(0x5759e988, 0)
 	for _, c := range []struct{ sent, event, root string }{
@@ -455,42 +296,6 @@ func TestTraceID(t *testing.T) {
 	}
 }
 
-func FuzzReply(f *testing.F) {
-	for _, s := range []string{`{"statusCode":200,"headers":{"a":"b"},"multiValueHeaders":{"c":["d",1,true]},"body":"x","isBase64Encoded":true}`, `{}`, `[]`, `"\ud800"`, `{"body":"\u0000"}`} {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, payload []byte) {
-		r, ok := parseReply(payload)
-		var top map[string]json.RawMessage
-		object := json.Unmarshal(payload, &top) == nil && top != nil
-		if !ok {
-			return
-		}
-		if !object {
-			t.Fatalf("%q is no object, but was read as %+v", payload, r)
-		}
-		for key := range top {
-			if !strings.Contains("statusCode headers multiValueHeaders body isBase64Encoded", key) {
-				t.Fatalf("%q: unknown member %q was let through", payload, key)
-			}
-		}
-		if r.status < 200 || r.status > 599 {
-			t.Fatalf("%q: status %d", payload, r.status)
-		}
-		for _, h := range r.header {
-			if !validName(h.Name) || strings.ContainsAny(h.Value, "\r\n\x00") {
-				t.Fatalf("%q: header %q", payload, h)
-			}
-		}
-		var body *string
-		if json.Unmarshal(top["body"], &body) == nil && body != nil && *body != string(r.body) && utf8Clean(top["body"]) {
-			t.Fatalf("%q: body %q, want %q", payload, r.body, *body)
-		}
-	})
-}
-
-func utf8Clean(raw []byte) bool { return !bytes.ContainsRune(raw, '\uFFFD') }
-
 func FuzzEvent(f *testing.F) {
 	f.Add("a=1&b=%zz;c=+", "X-A", "v", "/p//q", []byte("body\xff"))
 	f.Add("", "Host", "\xe2\x82", "", []byte(nil))
@@ -506,11 +311,6 @@ func FuzzEvent(f *testing.F) {
 			t.Fatalf("not JSON: %q", s.invoker.asked.Payload)
 		}
 	})
-}
-
-func FuzzMockStatus(f *testing.F) {
-	f.Add([]byte(`{statusCode: 200, 'a': "b\""}`))
-	f.Fuzz(func(t *testing.T, text []byte) { mockStatus(text) })
 }
 
 func BenchmarkProxyEvent(b *testing.B) {
@@ -530,12 +330,4 @@ func BenchmarkProxyEvent(b *testing.B) {
 		eb.event(plan.function, &s.call, "Root=1-5759e988-bd862e3fe1be46a994272793")
 	}
 	b.SetBytes(int64(len(eb.buf)))
-}
-
-func BenchmarkProxyReply(b *testing.B) {
-	payload := []byte(`{"statusCode":200,"headers":{"Content-Type":"application/json"},"body":"{\"timestamp\":\"2026-11-24 09:08:07\"}"}`)
-	b.ReportAllocs()
-	for b.Loop() {
-		parseReply(payload)
-	}
 }
