@@ -17,7 +17,15 @@ import (
 	"weir/internal/app"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// The engine's two housekeeping goroutines end by themselves, up to ten
+// seconds after a stop.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(
+		m,
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
+	)
+}
 
 func options(data string) app.Options {
 	return app.Options{Data: data, GatewayAddr: "127.0.0.1:0", ControlAddr: "127.0.0.1:0"}

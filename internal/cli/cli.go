@@ -88,7 +88,8 @@ Exit codes: 0 done, 1 failed, 2 wrong command line, 3 no running server found.`,
   aws apigateway create-rest-api --name demo`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          cobra.NoArgs, // checked only when there is something to run
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.AddCommand(newServe(), newEnv(), newVersion())
 	return root
