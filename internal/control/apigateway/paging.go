@@ -54,7 +54,7 @@ func page[T any](p *paging, all []T, key func(T) string) ([]T, string) {
 func (p *paging) after() string {
 	id, err := base64.RawURLEncoding.DecodeString(p.Position)
 	if err != nil {
-		return ""
+		return p.Position // the store refuses it
 	}
 	return string(id)
 }

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"weir/internal/catalog"
@@ -25,9 +27,35 @@ func (s *service) restAPIOperations() []protocol.Operation {
 }
 
 type endpointConfiguration struct {
-	Types          []string `json:"types" enum:"PRIVATE,EDGE,REGIONAL"`
-	IPAddressType  *string  `json:"ipAddressType,omitempty" enum:"ipv4,dualstack"`
+	Types          []string `json:"types"`
+	IPAddressType  *string  `json:"ipAddressType,omitempty"`
 	VPCEndpointIDs []string `json:"vpcEndpointIds,omitempty"`
+}
+
+// check words wrong values as AWS does for these two members, where the text
+// for a list's items ends otherwise than elsewhere.
+func (e *endpointConfiguration) check() error {
+	const at = "at 'createRestApiInput.endpointConfiguration."
+	var broken []string
+	types := []string{catalog.EndpointPrivate, catalog.EndpointEdge, catalog.EndpointRegional}
+	if slices.ContainsFunc(e.Types, func(t string) bool { return !slices.Contains(types, t) }) {
+		broken = append(broken, "Value '["+strings.Join(e.Types, ", ")+"]' "+at+"types' failed to satisfy constraint: "+
+			"Member must satisfy constraint: [Member must satisfy enum value set: [PRIVATE, EDGE, REGIONAL]]")
+	}
+	if ip := e.IPAddressType; ip != nil && *ip != catalog.IPv4 && *ip != catalog.DualStack {
+		broken = append(broken, "Value '"+*ip+"' "+at+"ipAddressType' failed to satisfy constraint: "+
+			"Member must satisfy enum value set: [ipv4, dualstack]")
+	}
+	if len(broken) == 0 {
+		return nil
+	}
+	plural := ""
+	if len(broken) > 1 {
+		plural = "s"
+	}
+	err := badRequest(fmt.Sprintf("%d validation error%s detected: %s", len(broken), plural, strings.Join(broken, "; ")))
+	err.Code = "ValidationException"
+	return err
 }
 
 type createRestAPIInput struct {
@@ -140,6 +168,11 @@ func (s *service) createRestAPI(ctx context.Context, _ protocol.Call, in *create
 
 // api makes the API that a creation asks for.
 func (in *createRestAPIInput) api() (*catalog.RestAPI, error) {
+	if e := in.EndpointConfiguration; e != nil {
+		if err := e.check(); err != nil {
+			return nil, err
+		}
+	}
 	if in.Description != nil && *in.Description == "" {
 		return nil, badRequest("Description cannot be an empty string")
 	}
