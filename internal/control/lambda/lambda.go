@@ -21,7 +21,8 @@ type Options struct {
 	Store *store.Store
 	// Functions runs what Invoke asks for.
 	Functions invocation.Invoker
-	// CheckZip says why a zip cannot be a function's code; nil: function.CheckZip.
+	// CheckZip says in AWS's words why a zip cannot be a function's code; nil:
+	// function.CheckZip.
 	CheckZip func(zip []byte) error
 	Region   string
 	Account  string

@@ -202,5 +202,8 @@ func (a *api) zip(c *codeSource) ([]byte, error) {
 			Message: fmt.Sprintf("Zipped size must be smaller than %d bytes", catalog.MaxCodeZipped),
 		}
 	}
-	return c.ZipFile, a.CheckZip(c.ZipFile)
+	if err := a.CheckZip(c.ZipFile); err != nil {
+		return nil, invalid(err.Error())
+	}
+	return c.ZipFile, nil
 }
