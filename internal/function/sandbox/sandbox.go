@@ -157,8 +157,12 @@ type Process struct {
 
 	proc  *os.Process
 	pidfd int // Linux: readable when the process ended; -1 for none
-	mu    sync.Mutex // guards ended, so that Kill never meets a number that was given to someone else
-	ended bool
+
+	mu     sync.Mutex // guards ended, so that Kill never meets a number that was given to someone else
+	ended  bool
+	peak   int64      // guarded by mu
+	status *os.File   // guarded by mu; Linux: /proc/<pid>/status, kept open because it is read at every call
+	space  [2048]byte // guarded by mu
 }
 
 // Exit is how a process ended.
@@ -173,6 +177,7 @@ func (p *Process) Kill() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.ended {
+		p.notePeakLocked()
 		p.killGroup()
 	}
 }

@@ -1,8 +1,10 @@
 package sandbox
 
 import (
+	"bytes"
 	"math"
 	"os"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -38,6 +40,9 @@ func (p *Process) reap() (*os.ProcessState, error) {
 	// group's, cannot have been given to another.
 	p.killGroup()
 	p.ended = true
+	if p.status != nil {
+		p.status.Close()
+	}
 	return p.proc.Wait()
 }
 
@@ -78,4 +83,49 @@ func (p *Process) awaitReadable() bool {
 		return exited || (err != nil && err != unix.EAGAIN && err != unix.EINTR)
 	})
 	return err == nil && exited
+}
+
+// PeakMemory is the largest resident size that the process had so far, in
+// bytes; after its end, what was known last. (The number in its resource usage
+// is no use: it counts weir's own memory between fork and exec.)
+func (p *Process) PeakMemory() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.ended {
+		p.notePeakLocked()
+	}
+	return p.peak
+}
+
+func (p *Process) notePeakLocked() {
+	if p.status == nil {
+		f, err := os.Open("/proc/" + strconv.Itoa(p.PID) + "/status")
+		if err != nil {
+			return
+		}
+		p.status = f
+	}
+	n, _ := p.status.ReadAt(p.space[:], 0)
+	if kb, ok := field(p.space[:n], "VmHWM:"); ok {
+		p.peak = kb << 10
+	}
+}
+
+// field finds a number of /proc/<pid>/status.
+func field(status []byte, name string) (int64, bool) {
+	i := bytes.Index(status, []byte(name))
+	if i < 0 {
+		return 0, false
+	}
+	var n int64
+	digits := false
+	for _, c := range status[i+len(name):] {
+		switch {
+		case '0' <= c && c <= '9':
+			n, digits = n*10+int64(c-'0'), true
+		case digits:
+			return n, true
+		}
+	}
+	return 0, false
 }

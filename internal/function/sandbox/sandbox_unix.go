@@ -25,3 +25,8 @@ func (p *Process) reap() (*os.ProcessState, error) {
 	p.killGroup()
 	return state, err
 }
+
+// PeakMemory is not known here.
+func (p *Process) PeakMemory() int64 { return p.peak }
+
+func (p *Process) notePeakLocked() {}

@@ -21,3 +21,8 @@ func (p *Process) reap() (*os.ProcessState, error) {
 	p.ended = true
 	return state, err
 }
+
+// PeakMemory is not known here.
+func (p *Process) PeakMemory() int64 { return p.peak }
+
+func (p *Process) notePeakLocked() {}

@@ -1,0 +1,123 @@
+package function
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+)
+
+func readRequest(in string, limit int) (r request, body []byte, err error) {
+	b := bufio.NewReaderSize(strings.NewReader(in), 512)
+	if err = r.readHead(b); err == nil {
+		body, err = r.readBody(b, limit)
+	}
+	return r, body, err
+}
+
+func TestRequestsThatAreRead(t *testing.T) {
+	long := strings.Repeat("x", 1<<20-1)
+	for name, c := range map[string]struct {
+		in                 string
+		method, path, body string
+		errorType          string
+		errorBody          string
+		closing            bool
+	}{
+		"next":           {"GET /next HTTP/1.1\r\nHost: a\r\n\r\n", "GET", "/next", "", "", "", false},
+		"content-length": {"POST /r HTTP/1.1\r\ncontent-LENGTH: 5\r\n\r\nhellotail", "POST", "/r", "hello", "", "", false},
+		"close":          {"GET / HTTP/1.1\r\nConnection: close\r\n\r\n", "GET", "/", "", "", "", true},
+		"old version":    {"GET / HTTP/1.0\r\n\r\n", "GET", "/", "", "", "", true},
+		"chunks":         {"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n", "POST", "/", "abcde", "", "", false},
+		"trailers": {"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTrailer: Lambda-Runtime-Function-Error-Type\r\n\r\n0\r\nLambda-Runtime-Function-Error-Type: T\r\nLambda-Runtime-Function-Error-Body: e30=\r\n\r\n",
+			"POST", "/", "", "T", "e30=", false},
+		"a header line of a megabyte": {"POST / HTTP/1.1\r\nLambda-Runtime-Function-Xray-Error-Cause: " + long + "\r\nLambda-Runtime-Function-Error-Type: T\r\nContent-Length: 2\r\n\r\n{}",
+			"POST", "/", "{}", "T", "", false},
+	} {
+		r, body, err := readRequest(c.in, 1000)
+		if err != nil || string(r.method) != c.method || string(r.path) != c.path || string(body) != c.body ||
+			r.errorType != c.errorType || r.errorBody != c.errorBody || r.closing != c.closing {
+			t.Errorf("%s: %s %s body %q, error %v, %+v", name, r.method, r.path, body, err, r)
+		}
+	}
+}
+
+func TestRequestsThatAreRefused(t *testing.T) {
+	for name, in := range map[string]string{
+		"both lengths":              "POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"both lengths, other order": "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
+		"two lengths":               "POST / HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+		"negative length":           "POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+		"length that is huge":       "POST / HTTP/1.1\r\nContent-Length: 99999999999999\r\n\r\n",
+		"length to discard":         "POST / HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n",
+		"bare LF":                   "GET / HTTP/1.1\nHost: a\n\n",
+		"bare CR":                   "GET / HTTP/1.1\r\nA: b\rc\r\n\r\n",
+		"folded line":               "GET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n",
+		"space before colon":        "GET / HTTP/1.1\r\nA : b\r\n\r\n",
+		"no colon":                  "GET / HTTP/1.1\r\nA\r\n\r\n",
+		"unknown version":           "GET / HTTP/2.0\r\n\r\n",
+		"no version":                "GET /\r\n\r\n",
+		"other encoding":            "POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+		"chunk size":                "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n+3\r\nabc\r\n0\r\n\r\n",
+		"chunk size that is huge":   "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffff\r\n",
+		"chunk without end":         "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcde\r\n0\r\n\r\n",
+		"many lines":                "GET / HTTP/1.1\r\n" + strings.Repeat("A: b\r\n", maxHeaderLines+1) + "\r\n",
+		"long head":                 "GET / HTTP/1.1\r\nA: " + strings.Repeat("x", maxHeadBytes) + "\r\n\r\n",
+	} {
+		if _, _, err := readRequest(in, 1000); !errors.Is(err, errMalformed) {
+			t.Errorf("%s: error %v, want errMalformed", name, err)
+		}
+	}
+}
+
+func TestBodyLimitReadsToTheEnd(t *testing.T) {
+	for name, in := range map[string]string{
+		"content-length": "POST / HTTP/1.1\r\nContent-Length: 11\r\n\r\n01234567890NEXT",
+		"chunks":         "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n6\r\n012345\r\n5\r\n67890\r\n0\r\n\r\nNEXT",
+	} {
+		b := bufio.NewReader(strings.NewReader(in))
+		var r request
+		if err := r.readHead(b); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.readBody(b, 10); !errors.Is(err, errBodyTooLarge) {
+			t.Errorf("%s: error %v", name, err)
+		}
+		if rest, _ := io.ReadAll(b); string(rest) != "NEXT" {
+			t.Errorf("%s: %q is left, want NEXT", name, rest)
+		}
+	}
+}
+
+func FuzzRequest(f *testing.F) {
+	f.Add([]byte("GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: a\r\n\r\n"))
+	f.Add([]byte("POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello"))
+	f.Add([]byte("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nA: b\r\n\r\n"))
+	f.Add([]byte("POST / HTTP/1.1\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		const limit = 100
+		b := bufio.NewReaderSize(bytes.NewReader(in), 64)
+		var r request
+		if r.readHead(b) != nil {
+			return
+		}
+		if r.chunked && r.length >= 0 {
+			t.Fatal("two lengths")
+		}
+		if !isToken(r.method) || r.path[0] != '/' || bytes.ContainsAny(r.path, " \r\n") {
+			t.Fatalf("request line %q %q", r.method, r.path)
+		}
+		body, err := r.readBody(b, limit)
+		if len(body) > limit {
+			t.Fatalf("body of %d bytes", len(body))
+		}
+		if err == nil && !r.chunked && int64(len(body)) != max(r.length, 0) {
+			t.Fatalf("body of %d bytes, announced %d", len(body), r.length)
+		}
+		if strings.ContainsAny(r.errorType, "\r\n") {
+			t.Fatalf("error type %q", r.errorType)
+		}
+	})
+}

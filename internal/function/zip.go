@@ -1,0 +1,150 @@
+package function
+
+import (
+	"archive/zip"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+)
+
+// Bounds of a function's code. Source for the size: Lambda quotas.
+const (
+	maxUnzipped = 262144000
+	maxFiles    = 100_000
+	maxLinkText = 4096
+)
+
+// AWS's words for code that it does not take.
+var (
+	errNotZip   = errors.New("Could not unzip uploaded file. Please check your file, then try to upload again.") //nolint:staticcheck // AWS's text
+	errUnzipped = fmt.Errorf("Unzipped size must be smaller than %d bytes", maxUnzipped)                         //nolint:staticcheck // AWS's text
+)
+
+// CheckZip says in AWS's words why a zip cannot be a function's code, or nil. It
+// reads every file to its end, so what it lets through can be unpacked.
+func CheckZip(text []byte) error {
+	return eachFile(text, func(f *zip.File, content io.Reader) error {
+		_, err := io.Copy(io.Discard, content)
+		return err
+	})
+}
+
+// eachFile walks a zip within its bounds. A name or link that leads out of the
+// folder, a damaged file and a wrong length make it errNotZip; errors of each
+// that are not of the zip's making are passed on.
+func eachFile(text []byte, each func(f *zip.File, content io.Reader) error) error {
+	r, err := zip.NewReader(bytes.NewReader(text), int64(len(text)))
+	if err != nil || len(r.File) > maxFiles {
+		return errNotZip
+	}
+	var total uint64
+	for _, f := range r.File {
+		// Each is bounded alone first, so that the sum cannot overflow.
+		if f.UncompressedSize64 > maxUnzipped || total+f.UncompressedSize64 > maxUnzipped {
+			return errUnzipped
+		}
+		total += f.UncompressedSize64
+		if !filepath.IsLocal(strings.TrimSuffix(f.Name, "/")) || strings.Contains(f.Name, `\`) {
+			return errNotZip
+		}
+		if f.Mode().Type()&^(fs.ModeDir|fs.ModeSymlink) != 0 {
+			return errNotZip // a device, a pipe, a socket
+		}
+	}
+	for _, f := range r.File {
+		if err := oneFile(f, each); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func oneFile(f *zip.File, each func(f *zip.File, content io.Reader) error) error {
+	content, err := f.Open()
+	if err != nil {
+		return errNotZip
+	}
+	defer content.Close()
+	// archive/zip ends a file that is longer than it announced with an error.
+	counted := &zipReader{r: content}
+	if err := each(f, counted); err != nil {
+		if counted.broken {
+			return errNotZip
+		}
+		return err
+	}
+	return nil
+}
+
+// zipReader tells the zip's own errors from those of the disk.
+type zipReader struct {
+	r      io.Reader
+	broken bool
+}
+
+func (z *zipReader) Read(p []byte) (int, error) {
+	n, err := z.r.Read(p)
+	if err != nil && err != io.EOF {
+		z.broken = true
+	}
+	return n, err
+}
+
+// unzip unpacks into a new folder. Nothing is written outside it whatever the
+// zip says: the operating system resolves every name within the folder.
+func unzip(text []byte, dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return eachFile(text, func(f *zip.File, content io.Reader) error { return write(root, f, content) })
+}
+
+func write(root *os.Root, f *zip.File, content io.Reader) error {
+	name := strings.TrimSuffix(f.Name, "/")
+	if f.Mode().IsDir() {
+		return root.MkdirAll(name, 0o755)
+	}
+	if parent := path.Dir(name); parent != "." {
+		if err := root.MkdirAll(parent, 0o755); err != nil {
+			return err
+		}
+	}
+	if f.Mode()&fs.ModeSymlink != 0 {
+		return link(root, name, content)
+	}
+	// Lambda runs code as another user than the one who zipped it; here it is
+	// one user, who must be able to read what others could.
+	mode := f.Mode().Perm() | 0o400
+	file, err := root.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, mode|0o200)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(file, content)
+	if err == nil {
+		err = file.Chmod(mode)
+	}
+	return errors.Join(err, file.Close())
+}
+
+func link(root *os.Root, name string, content io.Reader) error {
+	target, err := io.ReadAll(io.LimitReader(content, maxLinkText+1))
+	if err != nil {
+		return err
+	}
+	to := string(target)
+	if len(to) > maxLinkText || path.IsAbs(to) || !filepath.IsLocal(path.Join(path.Dir(name), to)) {
+		return errNotZip
+	}
+	return root.Symlink(to, name)
+}
