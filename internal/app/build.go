@@ -74,7 +74,7 @@ func (a *App) buildControl(context.Context) error {
 		return err
 	}
 	a.door = door
-	a.tools = gateway.NewServer(a.gateway, gateway.ServerOptions{Fallback: http.Handler(door), FallbackMaxBody: control.DefaultMaxBody})
+	a.tools = gateway.NewServer(a.gateway, gateway.ServerOptions{Fallback: http.Handler(door)})
 	return nil
 }
 
