@@ -185,10 +185,13 @@ func (p *pattern) expand(ctx map[string][]string) (string, bool) {
 		if !utf8.ValidString(value) {
 			return "", false // could hold a marker
 		}
-		if p.fold {
-			value = strings.ToLower(value)
+		for j := range len(value) {
+			c := value[j]
+			if p.fold {
+				c = lowerASCII(c)
+			}
+			b.WriteByte(c)
 		}
-		b.WriteString(value)
 	}
 	return b.String(), true
 }
