@@ -75,7 +75,7 @@ func clipped(s string) string {
 // CheckFunctionName says why a new function cannot have this name.
 func CheckFunctionName(name string) error {
 	if len(name) > MaxFunctionName {
-		return violation(Invalid, "1 validation error detected: Value '%s' at 'functionName' failed to satisfy constraint: "+
+		return violationf(Invalid, "1 validation error detected: Value '%s' at 'functionName' failed to satisfy constraint: "+
 			"Member must have length less than or equal to %d", name, MaxFunctionName)
 	}
 	return nil
@@ -107,7 +107,7 @@ func CheckEnvironment(variables map[string]string) error {
 			"Reserved keys used in this request: "+strings.Join(reserved, ", "))
 	}
 	if n := environmentSize(variables); n > MaxFunctionEnvironment {
-		return violation(Invalid, "%sexceeded the 4KB limit. String measured: %d bytes", unable, n)
+		return violationf(Invalid, "%sexceeded the 4KB limit. String measured: %d bytes", unable, n)
 	}
 	return nil
 }

@@ -208,7 +208,7 @@ func (r *IntegrationResponse) Check(m *Method) error {
 	}
 	if r.SelectionPattern != "" {
 		if _, err := regexp.Compile(r.SelectionPattern); err != nil {
-			return violation(Invalid, "Invalid selection pattern specified: %s", r.SelectionPattern)
+			return violationf(Invalid, "Invalid selection pattern specified: %s", r.SelectionPattern)
 		}
 	}
 	if len(r.ResponseParameters) > maxMapEntries {

@@ -10,7 +10,7 @@ import (
 // MethodAny is the verb of a method that answers every verb.
 const MethodAny = "ANY"
 
-// Verbs are the verbs a method can have, in AWS's order.
+// verbs are that a method can have, in AWS's order.
 var verbs = []string{"GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS", "HEAD", MethodAny}
 
 // The models that every API has. Others belong to a later part of the product.
@@ -28,14 +28,20 @@ var (
 	statusForm           = regexp.MustCompile(`^[1-5]\d\d$`)
 )
 
-// The unknown things below an API, in AWS's words.
-func ErrMethod() error     { return violation(NotFound, "Invalid Method identifier specified") }
+// ErrMethod answers an unknown method.
+func ErrMethod() error { return violation(NotFound, "Invalid Method identifier specified") }
+
+// ErrStatusCode answers an unknown response of a method or an integration.
 func ErrStatusCode() error { return violation(NotFound, "Invalid Response status code specified") }
-func ErrParameter() error  { return violation(NotFound, "Invalid parameter name specified") }
-func ErrMediaType() error  { return violation(NotFound, "Content-Type specified was not found") }
-func ErrIntegration() error {
-	return violation(NotFound, "Invalid Integration identifier specified")
-}
+
+// ErrParameter answers an unknown parameter of a map.
+func ErrParameter() error { return violation(NotFound, "Invalid parameter name specified") }
+
+// ErrMediaType answers an unknown media type of a map.
+func ErrMediaType() error { return violation(NotFound, "Content-Type specified was not found") }
+
+// ErrIntegration answers a method without an integration.
+func ErrIntegration() error { return violation(NotFound, "Invalid Integration identifier specified") }
 
 // ValidStatus says whether s is a status code as AWS writes it.
 func ValidStatus(s string) bool { return statusForm.MatchString(s) }
@@ -43,13 +49,13 @@ func ValidStatus(s string) bool { return statusForm.MatchString(s) }
 // CheckVerb holds a verb against those that a method can have.
 func CheckVerb(verb string) error {
 	if !slices.Contains(verbs, verb) {
-		return violation(Invalid, "Invalid HttpMethod specified. Valid options are %s", strings.Join(verbs, ","))
+		return violationf(Invalid, "Invalid HttpMethod specified. Valid options are %s", strings.Join(verbs, ","))
 	}
 	return nil
 }
 
 func mappingError(what string) error {
-	return violation(Invalid, "Invalid mapping expression specified: Validation Result: warnings : [], errors : [%s]", what)
+	return violationf(Invalid, "Invalid mapping expression specified: Validation Result: warnings : [], errors : [%s]", what)
 }
 
 // Check holds a method against AWS's rules. Authorizers, validators and models
@@ -110,7 +116,7 @@ func CheckModels(models map[string]string) error {
 			return err
 		}
 		if !slices.Contains(defaultModels, model) {
-			return violation(Invalid, "Invalid model identifier specified: %s", model)
+			return violationf(Invalid, "Invalid model identifier specified: %s", model)
 		}
 	}
 	return nil
@@ -119,7 +125,7 @@ func CheckModels(models map[string]string) error {
 func checkMediaType(t string) error {
 	kind, sub, ok := strings.Cut(t, "/")
 	if t != "$default" && (!ok || kind == "" || sub == "" || strings.ContainsAny(t, " \t\r\n")) {
-		return violation(Invalid, "Validation Result: warnings : [], errors : [Invalid content type specified: %s]", t)
+		return violationf(Invalid, "Validation Result: warnings : [], errors : [Invalid content type specified: %s]", t)
 	}
 	return nil
 }

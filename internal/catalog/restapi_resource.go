@@ -24,7 +24,7 @@ func CheckPathPart(part string) error {
 // Root says whether r is the resource "/" that every API has.
 func (r *Resource) Root() bool { return r.ParentID == "" }
 
-// Variable says whether r stands for any segment, Greedy whether for any number of them.
+// Variable says whether r stands for any segment, "{id}" or "{proxy+}".
 func (r *Resource) Variable() bool { return strings.HasPrefix(r.PathPart, "{") }
 
 // Greedy says whether r stands for the rest of a path, "{proxy+}".
@@ -61,7 +61,7 @@ func (t Tree) Check(r Resource) error {
 		}
 	}
 	if parent.Greedy() {
-		return violation(Invalid, "Cannot create a child of a resource with a greedy path variable: %s", parent.PathPart)
+		return violationf(Invalid, "Cannot create a child of a resource with a greedy path variable: %s", parent.PathPart)
 	}
 	return t.checkRelatives(r)
 }
@@ -71,16 +71,16 @@ func (t Tree) checkRelatives(r Resource) error {
 	for _, other := range t {
 		switch {
 		case other.ParentID == r.ID && r.Greedy():
-			return violation(Invalid, "Cannot create a child of a resource with a greedy path variable: %s", r.PathPart)
+			return violationf(Invalid, "Cannot create a child of a resource with a greedy path variable: %s", r.PathPart)
 		case other.ParentID != r.ParentID || other.ID == r.ID:
 		case other.PathPart == r.PathPart:
-			return violation(Conflict, "Another resource with the same parent already has this name: %s", r.PathPart)
+			return violationf(Conflict, "Another resource with the same parent already has this name: %s", r.PathPart)
 		case other.Variable() && r.Variable():
 			variable = other.PathPart
 		}
 	}
 	if variable != "" {
-		return violation(Invalid, "A sibling (%s) of this resource already has a variable path part -- only one is allowed", variable)
+		return violationf(Invalid, "A sibling (%s) of this resource already has a variable path part -- only one is allowed", variable)
 	}
 	return nil
 }

@@ -26,11 +26,10 @@ const (
 )
 
 // violation words a broken rule.
-func violation(c Class, format string, args ...any) error {
-	if len(args) == 0 {
-		return &Error{Class: c, Message: format}
-	}
-	return &Error{Class: c, Message: fmt.Sprintf(format, args...)}
+func violation(c Class, message string) error { return &Error{Class: c, Message: message} }
+
+func violationf(c Class, format string, args ...any) error {
+	return violation(c, fmt.Sprintf(format, args...))
 }
 
 // ErrCompressionSize answers a minimumCompressionSize that is no number or out

@@ -49,12 +49,13 @@ var (
 	cacheSizes        = []string{"0.5", "1.6", "6.1", "13.5", "28.4", "58.2", "118", "237"}
 )
 
-// ErrStage answers an unknown stage, ErrDeployment an unknown deployment asked
-// for by its own path, ErrDeploymentID one that a stage should point at.
+// ErrStage answers an unknown stage.
 func ErrStage() error { return violation(NotFound, "Invalid stage identifier specified") }
-func ErrDeployment() error {
-	return violation(NotFound, "Invalid Deployment identifier specified")
-}
+
+// ErrDeployment answers an unknown deployment that is asked for itself.
+func ErrDeployment() error { return violation(NotFound, "Invalid Deployment identifier specified") }
+
+// ErrDeploymentID answers an unknown deployment that a stage should point at.
 func ErrDeploymentID() error { return violation(Invalid, "Deployment id does not exist") }
 
 // CheckStageName holds the name of a new stage against AWS's rules.
@@ -74,7 +75,7 @@ func (s *Stage) Check() error {
 		return violation(Invalid, "Invalid stage description specified.")
 	}
 	if s.CacheClusterSize != "" && !slices.Contains(cacheSizes, s.CacheClusterSize) {
-		return violation(Invalid, "Invalid cache cluster size specified. Valid options are %s", strings.Join(cacheSizes, ","))
+		return violationf(Invalid, "Invalid cache cluster size specified. Valid options are %s", strings.Join(cacheSizes, ","))
 	}
 	if len(s.MethodSettings) > maxMethodSettings {
 		return violation(LimitExceeded, "Too many method settings")
@@ -93,9 +94,9 @@ func CheckVariables(variables map[string]string) error {
 	for _, name := range slices.Sorted(maps.Keys(variables)) {
 		switch value := variables[name]; {
 		case len(name) > maxVariableName || !variableNameForm.MatchString(name):
-			return violation(Invalid, "Invalid stage variable name: %s. Names have 1 to 64 of the characters a-zA-Z0-9_", name)
+			return violationf(Invalid, "Invalid stage variable name: %s. Names have 1 to 64 of the characters a-zA-Z0-9_", name)
 		case len(value) > maxVariableValue || !variableValueForm.MatchString(value):
-			return violation(Invalid, "Invalid stage variable value: %s. Values have up to 512 of the characters allowed in a URL", value)
+			return violationf(Invalid, "Invalid stage variable value: %s. Values have up to 512 of the characters allowed in a URL", value)
 		}
 	}
 	return nil
@@ -236,7 +237,7 @@ func setLoggingLevel(m *MethodSetting, v string) error {
 func setBurstLimit(m *MethodSetting, v string) error {
 	n, err := strconv.ParseInt(v, 10, 32)
 	if err != nil || n < NoLimit {
-		return violation(Invalid, "Invalid throttling burst limit specified: %s", v)
+		return violationf(Invalid, "Invalid throttling burst limit specified: %s", v)
 	}
 	m.ThrottlingBurstLimit = int(n)
 	return nil
@@ -245,7 +246,7 @@ func setBurstLimit(m *MethodSetting, v string) error {
 func setRateLimit(m *MethodSetting, v string) error {
 	rate, err := ParseRate(v)
 	if err != nil || rate < 0 && rate != NoLimit {
-		return violation(Invalid, "Invalid throttling rate limit specified: %s", v)
+		return violationf(Invalid, "Invalid throttling rate limit specified: %s", v)
 	}
 	m.ThrottlingRateLimit = rate
 	return nil
@@ -274,7 +275,7 @@ func setCacheStrategy(m *MethodSetting, v string) error {
 func ParseRate(text string) (float64, error) {
 	rate, err := strconv.ParseFloat(text, 64)
 	if err != nil || math.IsNaN(rate) || math.IsInf(rate, 0) {
-		return 0, violation(Invalid, "Invalid rate limit specified: %s", text)
+		return 0, violationf(Invalid, "Invalid rate limit specified: %s", text)
 	}
 	return rate, nil
 }

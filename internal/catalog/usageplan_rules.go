@@ -22,12 +22,12 @@ func ErrPlanStageForm() error { return violation(Invalid, "Invalid API Stage spe
 
 // ErrPlanStage answers a stage that there is not, or that the plan does not cover.
 func ErrPlanStage(apiID, stage, planID string) error {
-	return violation(NotFound, "Invalid API Stage {api: %s, stage: %s} specified for usageplan %s", apiID, stage, planID)
+	return violationf(NotFound, "Invalid API Stage {api: %s, stage: %s} specified for usageplan %s", apiID, stage, planID)
 }
 
 // ErrKeyTaken answers what would put a key into a second plan for one stage.
 func ErrKeyTaken(keyID, planID, apiID, stage string) error {
-	return violation(Conflict, "API Key %s is already in Usage Plan %s for API Stage %s:%s; "+
+	return violationf(Conflict, "API Key %s is already in Usage Plan %s for API Stage %s:%s; "+
 		"a key can be in one Usage Plan per API Stage", keyID, planID, apiID, stage)
 }
 
@@ -43,7 +43,7 @@ func (p *UsagePlan) CheckDeletable() error {
 		return nil
 	}
 	s := p.APIStages[0]
-	return violation(Invalid, "Cannot delete Usage Plan %s because there are API Stages associated with it, including %s:%s",
+	return violationf(Invalid, "Cannot delete Usage Plan %s because there are API Stages associated with it, including %s:%s",
 		p.ID, s.APIID, s.Stage)
 }
 
@@ -74,7 +74,7 @@ func (p *UsagePlan) Check() error {
 	}
 	for i, s := range p.APIStages {
 		if p.Find(s.APIID, s.Stage) != i {
-			return violation(Conflict, "API Stage %s:%s is already in Usage Plan %s", s.APIID, s.Stage, p.ID)
+			return violationf(Conflict, "API Stage %s:%s is already in Usage Plan %s", s.APIID, s.Stage, p.ID)
 		}
 		if err := s.check(); err != nil {
 			return err
@@ -85,13 +85,13 @@ func (p *UsagePlan) Check() error {
 
 func (s *PlanStage) check() error {
 	if len(s.Throttle) > MaxMethodThrottles {
-		return violation(LimitExceeded, "A Usage Plan can throttle at most %d methods of API Stage %s:%s",
+		return violationf(LimitExceeded, "A Usage Plan can throttle at most %d methods of API Stage %s:%s",
 			MaxMethodThrottles, s.APIID, s.Stage)
 	}
 	for _, method := range slices.Sorted(maps.Keys(s.Throttle)) {
 		end := strings.LastIndexByte(method, '/')
 		if end < 1 || method[0] != '/' || !slices.Contains(verbs, method[end+1:]) {
-			return violation(Invalid, "Invalid method throttle path %s. Must be {resourcePath}/{httpMethod}", method)
+			return violationf(Invalid, "Invalid method throttle path %s. Must be {resourcePath}/{httpMethod}", method)
 		}
 		t := s.Throttle[method]
 		if err := t.check(); err != nil {

@@ -69,7 +69,7 @@ func canonicalPlanPaths(ops []protocol.PatchOperation) []protocol.PatchOperation
 	out := slices.Clone(ops)
 	for i, op := range out {
 		segments := strings.Split(op.Path, "/")
-		if len(segments) < 6 || segments[1] != "apiStages" || segments[3] != "throttle" {
+		if len(segments) < 6 || segments[0] != "" || segments[1] != "apiStages" || segments[3] != "throttle" {
 			continue
 		}
 		head, method, setting := segments[:4], segments[4:], ""

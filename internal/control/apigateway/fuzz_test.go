@@ -1,0 +1,65 @@
+package apigateway
+
+import (
+	"strings"
+	"testing"
+
+	"weir/internal/catalog"
+	"weir/internal/control/protocol"
+)
+
+// Whatever path a caller sends, its canonical form is final, and only the
+// throttle of a single method is rewritten.
+func FuzzCanonicalPlanPaths(f *testing.F) {
+	for _, path := range []string{
+		"/apiStages/a:s/throttle//pets/GET/rateLimit", "/apiStages/a:s/throttle/~1pets/GET/burstLimit",
+		"/apiStages/a:s/throttle/~1/ANY", "/apiStages/a:s/throttle///GET/rateLimit", "/apiStages", "/apiStages/a:s/throttle",
+		"/apiStages/a:s/throttle/~01/GET", "/apiStages/a:s/throttle/rateLimit/burstLimit", "",
+	} {
+		f.Add(path)
+	}
+	f.Fuzz(func(t *testing.T, path string) {
+		once := canonicalPlanPaths([]protocol.PatchOperation{{Path: path}})[0].Path
+		twice := canonicalPlanPaths([]protocol.PatchOperation{{Path: once}})[0].Path
+		if once != twice {
+			t.Errorf("%q became %q, then %q", path, once, twice)
+		}
+		if once != path && (!strings.HasPrefix(path, "/apiStages/") || strings.Count(once, "/") > 7) {
+			t.Errorf("%q became %q", path, once)
+		}
+	})
+}
+
+// Whatever path a caller sends to a stage, it changes the entry of one method
+// or nothing, and never what was read from the store.
+func FuzzStageMethodSetting(f *testing.F) {
+	for _, path := range []string{
+		"/*/*/throttling/rateLimit", "/a/b/GET/throttling/burstLimit", "/~1a~1b/GET/caching/enabled", "///GET/metrics/enabled",
+		"/GET/metrics/enabled", "//", "", "/~0~1/ANY/logging/loglevel",
+	} {
+		f.Add(path, "1")
+	}
+	f.Fuzz(func(t *testing.T, path, value string) {
+		before := map[string]catalog.MethodSetting{"x/GET": {}}
+		e := stageEdit{Stage: catalog.Stage{MethodSettings: before}}
+		err := e.methodSetting(protocol.PatchOperation{Op: "replace", Path: path}, value)
+		if len(before) != 1 {
+			t.Fatalf("%q wrote to the stored map", path)
+		}
+		if err != nil {
+			if len(e.MethodSettings) != 1 {
+				t.Errorf("%q was refused and changed %v", path, e.MethodSettings)
+			}
+			return
+		}
+		for key := range e.MethodSettings {
+			end := strings.LastIndexByte(key, '/')
+			if key == catalog.AllMethods {
+				continue
+			}
+			if again, ok := catalog.MethodKey(key[:end], key[end+1:]); !ok || again != key {
+				t.Errorf("%q made the entry %q, which reads as %q", path, key, again)
+			}
+		}
+	})
+}
