@@ -44,7 +44,7 @@ CREATE TABLE api_key (
 );
 CREATE INDEX api_key_name ON api_key (name);
 CREATE INDEX api_key_customer ON api_key (customer_id, seq);
--- What a node loads at its start: one narrow value a key.
+-- What a node loads at its start: one narrow value a row (see start.go).
 CREATE INDEX api_key_face ON api_key (CAST(digest || enabled || id || '/' AS BLOB));
 
 CREATE TABLE usage_plan_key (
@@ -56,6 +56,7 @@ CREATE TABLE usage_plan_key (
 );
 CREATE INDEX usage_plan_key_key ON usage_plan_key (key_id, plan_id);
 CREATE INDEX usage_plan_key_seq ON usage_plan_key (plan_id, seq);
+CREATE INDEX usage_plan_key_face ON usage_plan_key (CAST(plan_id || '/' || key_id || '/' || added || '/' AS BLOB));
 
 -- Places in lists that were deleted not long ago: a tool that deletes each
 -- page before it asks for the next one still finds its place.

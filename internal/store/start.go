@@ -10,9 +10,10 @@ import (
 )
 
 // What a node reads at its start: every key and every membership. Row by row
-// through database/sql that is the greater part of a start; so SQLite joins
-// many rows to one text, which is taken apart here. "/" ends a part: no part
-// of a key contains it.
+// through database/sql that is the greater part of a start. So what is needed
+// of a row is one narrow text in an index of its own (its face), SQLite joins
+// thousands of them to one text, and that is taken apart here. "/" ends a
+// part: no part of an entry's key contains it.
 
 // KeyRow is what the gateway holds of a key.
 type KeyRow struct {
@@ -21,54 +22,91 @@ type KeyRow struct {
 	Enabled bool
 }
 
-var errFace = errors.New("store: the list of keys is damaged")
+// face is how the rows of a table are joined: bound finds the last face of a
+// chunk, given the last of the chunk before; after and between join a chunk.
+type face struct {
+	bound, after, between string
+	rows                  int // in a chunk
+}
 
-// EachKey streams every key, in the order of their digests. An error of fn
-// ends it and is returned.
-func (tx *Tx) EachKey(fn func(KeyRow) error) error {
-	// A sixteenth at a time: digests are even, and no text grows huge.
-	const face = "CAST(digest || enabled || id || '/' AS BLOB)"
-	const query = "SELECT group_concat(" + face + ", '') FROM api_key INDEXED BY api_key_face WHERE " + face + " >= ?"
-	for i := range 16 {
-		q, args := query, []any{[]byte{byte(i << 4)}}
-		if i < 15 {
-			q, args = query+" AND "+face+" < ?", append(args, []byte{byte((i + 1) << 4)})
-		}
-		text, err := tx.joinedRows(q, args)
-		if err != nil {
+func faceOf(table, index, expression string) face {
+	from := " FROM " + table + " INDEXED BY " + index + " WHERE " + expression + " > ?"
+	joined := "SELECT group_concat(" + expression + ", '')" + from
+	return face{
+		bound:   "SELECT " + expression + from + " ORDER BY " + expression + " LIMIT 1 OFFSET ?",
+		after:   joined,
+		between: joined + " AND " + expression + " <= ?",
+		rows:    8192,
+	}
+}
+
+// The expressions are those of the indexes in the schema, to the letter:
+// otherwise SQLite computes them anew from the table.
+var (
+	keyFace  = faceOf("api_key", "api_key_face", "CAST(digest || enabled || id || '/' AS BLOB)")
+	linkFace = faceOf("usage_plan_key", "usage_plan_key_face", "CAST(plan_id || '/' || key_id || '/' || added || '/' AS BLOB)")
+)
+
+var errFace = errors.New("store: an index of the database is damaged: restore a backup")
+
+// chunks gives fn the joined faces, chunk by chunk, in their order.
+func (tx *Tx) chunks(f face, fn func(text string) error) error {
+	last := []byte{}
+	for more := true; more; {
+		if err := tx.ctx.Err(); err != nil {
 			return err
 		}
-		for len(text) > 0 {
-			var row KeyRow
-			if len(text) < 33 {
-				return errFace
-			}
-			copy(row.Digest[:], text)
-			row.Enabled = text[32] == '1'
-			id, rest, ok := strings.Cut(text[33:], "/")
-			if !ok {
-				return errFace
-			}
-			row.ID, text = strings.Clone(id), rest // not the whole text for the life of an id
-			if err := fn(row); err != nil {
-				return err
-			}
+		var bound []byte
+		var err error
+		if more, err = tx.row(f.bound, []any{last, f.rows - 1}, &bound); err != nil {
+			return err
 		}
+		query, args := f.after, []any{last}
+		if more {
+			query, args = f.between, append(args, bound)
+		}
+		var text sql.NullString // NULL when no row is left
+		if _, err := tx.row(query, args, &text); err != nil {
+			return err
+		}
+		if err := fn(text.String); err != nil {
+			return err
+		}
+		last = bound
 	}
 	return nil
 }
 
-// EachLink streams every membership, in the order in which they were made. An
-// error of fn ends it and is returned.
-func (tx *Tx) EachLink(fn func(catalog.UsagePlanKey) error) error {
-	const query = `SELECT coalesce(max(seq), 0), group_concat(plan_id || '/' || key_id || '/' || added || '/', '')
-		FROM (SELECT seq, plan_id, key_id, added FROM usage_plan_key WHERE seq > ? ORDER BY seq LIMIT 8192)`
-	plans := map[string]string{} // one copy of a plan's id for all its links
-	for last := int64(0); ; {
-		text, err := tx.joinedRows(query, []any{last}, &last)
-		if text == "" || err != nil {
-			return err
+// EachKey streams every key, in the order of their digests. An error of fn
+// ends it and is returned.
+func (tx *Tx) EachKey(fn func(KeyRow) error) error {
+	return tx.chunks(keyFace, func(text string) error {
+		for len(text) > 0 {
+			var row KeyRow
+			if len(text) < len(row.Digest)+1 {
+				return errFace
+			}
+			n := copy(row.Digest[:], text)
+			row.Enabled = text[n] == '1'
+			id, rest, ok := strings.Cut(text[n+1:], "/")
+			if !ok {
+				return errFace
+			}
+			// A copy: an id that is kept would keep the whole chunk.
+			row.ID, text = strings.Clone(id), rest
+			if err := fn(row); err != nil {
+				return err
+			}
 		}
+		return nil
+	})
+}
+
+// EachLink streams every membership, those of one plan together. An error of
+// fn ends it and is returned.
+func (tx *Tx) EachLink(fn func(catalog.UsagePlanKey) error) error {
+	var l catalog.UsagePlanKey
+	return tx.chunks(linkFace, func(text string) error {
 		for len(text) > 0 {
 			plan, rest, _ := strings.Cut(text, "/")
 			key, rest, _ := strings.Cut(rest, "/")
@@ -77,27 +115,14 @@ func (tx *Tx) EachLink(fn func(catalog.UsagePlanKey) error) error {
 			if !ok || err != nil {
 				return errFace
 			}
-			id, ok := plans[plan]
-			if !ok {
-				id = strings.Clone(plan)
-				plans[id] = id
+			if plan != l.PlanID { // one copy for all links of a plan
+				l.PlanID = strings.Clone(plan)
 			}
-			text = rest
-			if err := fn(catalog.UsagePlanKey{PlanID: id, KeyID: strings.Clone(key), AddedAt: fromNanos(n)}); err != nil {
+			l.KeyID, l.AddedAt, text = strings.Clone(key), fromNanos(n), rest
+			if err := fn(l); err != nil {
 				return err
 			}
 		}
-	}
-	return nil
-}
-
-// joinedRows reads the one text of a query, after what is scanned into before;
-// "" when no row was joined.
-func (tx *Tx) joinedRows(query string, args []any, before ...any) (string, error) {
-	if err := tx.ctx.Err(); err != nil {
-		return "", err
-	}
-	var text sql.NullString
-	_, err := tx.row(query, args, append(before, &text)...)
-	return text.String, err
+		return nil
+	})
 }

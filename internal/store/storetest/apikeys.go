@@ -276,7 +276,7 @@ func eachKeyAndLink(t *testing.T, s *store.Store) {
 			tx.EachKey(func(k store.KeyRow) error { return fmt.Errorf("a key in an empty store: %v", k) }),
 			tx.EachLink(func(l catalog.UsagePlanKey) error { return fmt.Errorf("a link in an empty store: %v", l) }))
 	})
-	const n = 9000 // more than one chunk
+	const n = 300
 	wantKeys, wantLinks := map[string]store.KeyRow{}, map[string]catalog.UsagePlanKey{}
 	update(t, s, func(tx *store.Tx) error {
 		for i := range n {

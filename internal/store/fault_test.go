@@ -1,0 +1,326 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/internal/catalog"
+	"weir/internal/limit"
+	"weir/internal/telemetry"
+)
+
+func openStore(t *testing.T) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// fill makes the disk as good as full: no further page can be had. It returns
+// what makes room again.
+func fill(t *testing.T, s *Store) (room func()) {
+	t.Helper()
+	set := func(pages string) {
+		err := s.write(t.Context(), func(w *session) error {
+			_, err := w.conn.ExecContext(context.Background(), "PRAGMA max_page_count = "+pages)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	set("1") // SQLite makes that the present size
+	return func() { set("1000000") }
+}
+
+var big = strings.Repeat("x", 100_000)
+
+func TestFullDisk(t *testing.T) {
+	s := openStore(t)
+	published := 0
+	s.Watch(func(*Tx, []Change) (func(), error) { return func() { published++ }, nil })
+	room := fill(t, s)
+	small, large := catalog.RestAPI{ID: "small"}, catalog.RestAPI{ID: "large", Description: big}
+	err := s.Update(t.Context(), func(tx *Tx) error {
+		if err := Put(tx, small); err != nil {
+			return err
+		}
+		return Put(tx, large)
+	})
+	if err == nil || !strings.Contains(err.Error(), "full") {
+		t.Errorf("an Update on a full disk returned %v", err)
+	}
+	// fn that drops the error: nothing of it may be stored.
+	err = s.Update(t.Context(), func(tx *Tx) error {
+		if Put(tx, large) == nil {
+			t.Error("the disk is not full")
+		}
+		if Put(tx, small) == nil {
+			t.Error("a failed transaction went on")
+		}
+		return nil
+	})
+	if err == nil {
+		t.Error("an Update that dropped the database's error was acknowledged")
+	}
+	if err := s.AppendLogs(t.Context(), []telemetry.LogEvent{{Group: "g", Message: "m"}, {Group: "g", Message: big}}); err == nil {
+		t.Error("logs were written on a full disk")
+	}
+	if published != 0 {
+		t.Errorf("%d changes were published", published)
+	}
+	room()
+	check := func(want bool) {
+		t.Helper()
+		err := s.View(t.Context(), func(tx *Tx) error {
+			for _, id := range []string{"small", "large"} {
+				if _, ok, err := Get[catalog.RestAPI](tx, id); ok != want || err != nil {
+					t.Errorf("%s is there: %v, %v", id, ok, err)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	check(false)
+	if events, err := s.Logs(t.Context(), "g", "", 0); len(events) != 0 || err != nil {
+		t.Errorf("logs are there: %d, %v", len(events), err)
+	}
+	err = s.Update(t.Context(), func(tx *Tx) error { return errors.Join(Put(tx, small), Put(tx, large)) })
+	if err != nil {
+		t.Errorf("an Update after the disk had room again: %v", err)
+	}
+	check(true)
+}
+
+// TestFailedGroup holds the turn while spends gather, so that they are one
+// group, and lets the group fail.
+func TestFailedGroup(t *testing.T) {
+	s := openStore(t)
+	long := limit.Account{PlanID: big, KeyID: "k"}
+	short := limit.Account{PlanID: "p", KeyID: "k"}
+	room := fill(t, s)
+	ops := []*spendOp{}
+	for _, a := range []limit.Account{short, long, short} {
+		op := &spendOp{account: a, from: 1, day: 1, max: 10, answer: make(chan struct{})}
+		op.taken.Store(true)
+		ops = append(ops, op)
+	}
+	if err := s.acquire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.runSpends(ops)
+	s.release()
+	for i, op := range ops {
+		if op.err == nil || op.ok {
+			t.Errorf("spend %d of a failed group is admitted: %v, %v", i, op.ok, op.err)
+		}
+	}
+	room()
+	if days, err := s.Usage(t.Context(), "p", "", 0, 10); len(days) != 0 || err != nil {
+		t.Errorf("a failed group left %v, %v", days, err)
+	}
+	if used, ok, err := s.Spend(t.Context(), short, 1, 1, 10); used != 1 || !ok || err != nil {
+		t.Errorf("Spend after a failed group = %d, %v, %v", used, ok, err)
+	}
+}
+
+// TestGather holds back a group while spends wait and some give up.
+func TestGather(t *testing.T) {
+	s := openStore(t)
+	if err := s.acquire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	const n = maxGroup + 10
+	answers := make(chan error, n)
+	for range n {
+		go func() {
+			_, ok, err := s.Spend(context.Background(), limit.Account{PlanID: "p"}, 1, 1, n)
+			if !ok && err == nil {
+				err = errors.New("refused below the limit")
+			}
+			answers <- err
+		}()
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	gaveUp := make(chan error)
+	go func() {
+		_, _, err := s.Spend(ctx, limit.Account{PlanID: "p"}, 1, 1, n)
+		gaveUp <- err
+	}()
+	cancel()
+	if err := <-gaveUp; !errors.Is(err, context.Canceled) {
+		t.Errorf("who gave up was told %v", err)
+	}
+	s.release()
+	for range n {
+		if err := <-answers; err != nil {
+			t.Error(err)
+		}
+	}
+	if days, err := s.Usage(t.Context(), "p", "", 1, 1); err != nil || len(days) != 1 || days[0].Used != n {
+		t.Errorf("the ledger holds %v, %v, want %d", days, err, n)
+	}
+}
+
+func TestPublishPanics(t *testing.T) {
+	s := openStore(t)
+	s.Watch(func(*Tx, []Change) (func(), error) { return func() { panic("a bug in a watcher") }, nil })
+	put := func() error {
+		return s.Update(t.Context(), func(tx *Tx) error { return Put(tx, catalog.RestAPI{ID: "a"}) })
+	}
+	func() {
+		defer func() {
+			if recover() != "a bug in a watcher" {
+				t.Error("the panic was swallowed")
+			}
+		}()
+		put()
+	}()
+	if err := put(); err == nil || !strings.Contains(err.Error(), "restart") {
+		t.Errorf("the next Update returned %v", err)
+	}
+	// The ledger does not depend on what is published.
+	if _, ok, err := s.Spend(t.Context(), limit.Account{}, 1, 1, 1); !ok || err != nil {
+		t.Errorf("Spend = %v, %v", ok, err)
+	}
+}
+
+func TestWatcherPanics(t *testing.T) {
+	s := openStore(t)
+	s.Watch(func(*Tx, []Change) (func(), error) { panic("a bug in a watcher") })
+	var p *PanicError
+	err := s.Update(t.Context(), func(tx *Tx) error { return Put(tx, catalog.RestAPI{ID: "a"}) })
+	if !errors.As(err, &p) || !bytes.Contains(p.Stack, []byte("TestWatcherPanics")) {
+		t.Errorf("Update returned %v", err)
+	}
+}
+
+func TestMigrations(t *testing.T) {
+	s := openStore(t)
+	w := s.writer
+	good := append(migrations[:1:1], "CREATE TABLE a (x); INSERT INTO a VALUES (1)")
+	bad := append(good[:2:2], "CREATE TABLE b (x); INSERT INTO nowhere VALUES (1)")
+	if err := w.migrate("weir.db", bad, time.Now()); err == nil || !strings.Contains(err.Error(), "schema version 3") {
+		t.Errorf("a bad migration returned %v", err)
+	}
+	version, tables := 0, 0
+	read := func(wantTables int) {
+		t.Helper()
+		if _, err := w.row("PRAGMA user_version", nil, &version); err != nil || version != 2 {
+			t.Errorf("the version is %d, %v, want 2", version, err)
+		}
+		if _, err := w.row("SELECT count(*) FROM sqlite_schema WHERE name IN ('a', 'b')", nil, &tables); err != nil || tables != wantTables {
+			t.Errorf("%d tables, %v, want %d", tables, err, wantTables)
+		}
+	}
+	read(1)
+	for range 2 { // once, and not again
+		if err := w.migrate("weir.db", good, time.Now()); err != nil {
+			t.Error(err)
+		}
+	}
+	read(1)
+}
+
+func TestDamagedDocument(t *testing.T) {
+	s := openStore(t)
+	dep := catalog.Deployment{APIID: "a", ID: "d"}
+	if err := s.Update(t.Context(), func(tx *Tx) error { return Put(tx, dep) }); err != nil {
+		t.Fatal(err)
+	}
+	for _, doc := range []string{"", "{", "[]", string(frame), string(frame) + "\x00\x01\x02"} {
+		err := s.write(t.Context(), func(w *session) error { return w.exec("UPDATE entry SET doc = ?", []byte(doc)) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = s.View(t.Context(), func(tx *Tx) error { _, _, err := Get[catalog.Deployment](tx, "a", "d"); return err })
+		if err == nil || !strings.Contains(err.Error(), "a/d is damaged") {
+			t.Errorf("%q was read: %v", doc, err)
+		}
+	}
+}
+
+// TestCloseWhileInUse closes under load: every call is answered, and what was
+// acknowledged is there.
+func TestCloseWhileInUse(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(t.Context(), Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const workers = 8
+	type result struct{ spends, updates int64 }
+	results := make(chan result)
+	begun := make(chan struct{}, workers)
+	for w := range workers {
+		go func() {
+			var r result
+			defer func() { results <- r }()
+			for i := 0; ; i++ {
+				_, _, err := s.Spend(context.Background(), limit.Account{PlanID: "p"}, 1, 1, 1<<30)
+				if err == nil {
+					r.spends++
+					err = s.Update(context.Background(), func(tx *Tx) error {
+						return Put(tx, catalog.RestAPI{ID: fmt.Sprintf("api%d-%d", w, i)})
+					})
+				}
+				if err == nil {
+					r.updates++
+					err = s.View(context.Background(), func(tx *Tx) error { _, err := tx.Meta("x"); return err })
+				}
+				if errors.Is(err, ErrClosed) {
+					return
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if i == 0 {
+					begun <- struct{}{}
+				}
+			}
+		}()
+	}
+	for range workers {
+		<-begun
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	var sum result
+	for range workers {
+		r := <-results
+		sum.spends += r.spends
+		sum.updates += r.updates
+	}
+	s, err = Open(t.Context(), Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	days, err := s.Usage(t.Context(), "p", "", 1, 1)
+	if err != nil || len(days) != 1 || days[0].Used != sum.spends {
+		t.Errorf("%d spends were acknowledged, %v are there, %v", sum.spends, days, err)
+	}
+	err = s.View(t.Context(), func(tx *Tx) error {
+		all, err := List[catalog.RestAPI](tx)
+		if int64(len(all)) != sum.updates {
+			t.Errorf("%d updates were acknowledged, %d are there", sum.updates, len(all))
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
