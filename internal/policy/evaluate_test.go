@@ -191,6 +191,7 @@ func TestConditions(t *testing.T) {
 		{`"ArnLike":{"k":"arn:aws:sns:*:1:a"}`, n("arn:aws:sns:r:2:a"), false},
 		{`"ArnLike":{"k":"*"}`, n("arn:aws:s3:::b"), true},
 		{`"ArnLike":{"k":"*"}`, n("b"), false},
+		{`"ArnLike":{"k":"*"}`, n("urn:aws:s3:::b"), false},
 		{`"ArnEquals":{"k":"arn:aws:s3:::b?"}`, n("arn:aws:s3:::b1"), true},
 		{`"ArnNotEquals":{"k":"arn:aws:s3:::b"}`, n("arn:aws:s3:::c"), true},
 		{`"ArnNotLike":{"k":"arn:aws:s3:::*"}`, n("arn:aws:s3:::c"), false},
