@@ -55,7 +55,7 @@ func TestRateIsNeverExceeded(t *testing.T) {
 	for _, perSecond := range []float64{0.1, 0.3, 1, 3, 7, 999, 30_011, 300_000, 700_000, 999_999, 1e6} {
 		t.Run(fmt.Sprint(perSecond), func(t *testing.T) {
 			const burst = 3
-			window := max(time.Second, time.Duration(50/perSecond*1e9))
+			window := min(max(time.Second, time.Duration(50/perSecond*1e9)), time.Duration(30_000/perSecond*1e9))
 			c := NewCell(Rate{PerSecond: perSecond, Burst: burst}, false, at(0))
 			// Ask as often as it can matter: at every instant a token comes back.
 			n := 0
@@ -245,6 +245,27 @@ func TestGiveBackWithoutClockIsExactOrNothing(t *testing.T) {
 	b.giveBack(nil)
 	if u := c.Used(at(0)); u != 1 {
 		t.Errorf("used %v, want 1", u)
+	}
+}
+
+// Others' takes and give-backs may bring the word to the very instant at which
+// a take had left it. That is not "nobody touched it since".
+func TestGiveBackTellsAnEqualInstantFromAnUntouchedBucket(t *testing.T) {
+	half := 500 * time.Millisecond
+	clock := func() time.Duration { return half }
+	c := NewCell(Rate{1, 5}, false, at(0))
+	x, _ := c.take(0)
+	y, _ := c.take(0)
+	a, _ := c.take(0)
+	c.take(int64(half))
+	x.giveBack(clock)
+	y.giveBack(clock)
+	if c.word.Load()>>tagBits != a.after>>tagBits {
+		t.Fatal("the test has lost its point")
+	}
+	a.giveBack(clock)
+	if u := c.Used(at(half)); u != 2 {
+		t.Errorf("used %v, want 2: half a token of each came back by itself", u)
 	}
 }
 

@@ -116,3 +116,14 @@ func TestUnusedKeyThatWasThereBeginsEmptyAfterRelink(t *testing.T) {
 	h.key("key1", "plan1")
 	h.wantAdmitted(st, keyedGet, "GET", "key1", 0)
 }
+
+func TestEditBeforeTheFirstUseFillsNoBucket(t *testing.T) {
+	h := newHouse(t, &limittest.Ledger{})
+	h.BeginEmpty()
+	st := furnish(h)
+	h.Started(h.now())
+	h.PutPlan(planOf("plan1", rate(1, 20), nil))
+	h.wantAdmitted(st, keyedGet, "GET", "key1", 0)
+	h.pass(time.Second)
+	h.wantAdmitted(st, keyedGet, "GET", "key1", 1)
+}

@@ -204,6 +204,29 @@ func TestEditsKeepWhatWasUsed(t *testing.T) {
 	}
 }
 
+// What was used comes back at the new rate from the edit on, not from the next
+// call on.
+func TestEditedRateCountsFromTheEdit(t *testing.T) {
+	h := newHouse(t, &limittest.Ledger{})
+	p := planOf("plan1", rate(0.001, 10), nil)
+	h.PutPlan(p)
+	h.key("key1", "plan1")
+	h.key("key2", "plan1")
+	st := h.stage(map[string]catalog.MethodSetting{"//GET": setting(0.001, 10)})
+	h.wantAdmitted(st, keyedGet, "GET", "key1", 10)
+	h.wantAdmitted(st, keyedGet, "GET", "key2", 10)
+	h.wantAdmitted(st, open, "GET", "", 10)
+	h.Unlink("plan1", "key2")
+	h.PutPlan(planOf("plan1", rate(1, 10), nil))
+	next := h.stage(map[string]catalog.MethodSetting{"//GET": setting(2, 10)})
+	h.PublishStage(next)
+	h.pass(3 * time.Second)
+	h.key("key2", "plan1")
+	h.wantAdmitted(st, keyedGet, "GET", "key1", 3)
+	h.wantAdmitted(st, keyedGet, "GET", "key2", 3)
+	h.wantAdmitted(next, open, "GET", "", 6)
+}
+
 func TestQuotaSurvivesUnlinkAndNewGuard(t *testing.T) {
 	h := newHouse(t, &limittest.Ledger{})
 	h.PutPlan(planOf("plan1", nil, perDay(2)))
