@@ -30,6 +30,10 @@ var (
 // reads every file to its end, so what it lets through can be unpacked.
 func CheckZip(text []byte) error {
 	return eachFile(text, func(f *zip.File, content io.Reader) error {
+		if f.Mode()&fs.ModeSymlink != 0 {
+			_, err := linkTarget(f.Name, content)
+			return err
+		}
 		_, err := io.Copy(io.Discard, content)
 		return err
 	})
@@ -138,13 +142,22 @@ func write(root *os.Root, f *zip.File, content io.Reader) error {
 }
 
 func link(root *os.Root, name string, content io.Reader) error {
-	target, err := io.ReadAll(io.LimitReader(content, maxLinkText+1))
+	to, err := linkTarget(name, content)
 	if err != nil {
 		return err
 	}
-	to := string(target)
-	if len(to) > maxLinkText || path.IsAbs(to) || !filepath.IsLocal(path.Join(path.Dir(name), to)) {
-		return errNotZip
-	}
 	return root.Symlink(to, name)
+}
+
+// linkTarget reads where a link leads, which must be within the folder.
+func linkTarget(name string, content io.Reader) (string, error) {
+	text, err := io.ReadAll(io.LimitReader(content, maxLinkText+1))
+	if err != nil {
+		return "", err
+	}
+	to := string(text)
+	if len(to) > maxLinkText || path.IsAbs(to) || !filepath.IsLocal(path.Join(path.Dir(name), to)) {
+		return "", errNotZip
+	}
+	return to, nil
 }

@@ -129,8 +129,10 @@ function describe(error) {
 function fault(kind, message, cause) {
   const e = new Error(message);
   e.name = `Runtime.${kind}`;
-  if (cause && cause.stack) e.stack = `${e.name}: ${cause.stack}`;
-  else e.stack = e.stack.replace(/^[^:]*/, e.name);
+  if (cause && cause.stack) {
+    // The cause says where: its stack follows ours, or is ours when it begins alike.
+    e.stack = `${e.name}: ${cause.stack.startsWith(message) ? '' : message + '\n'}${cause.stack}`;
+  } else e.stack = e.stack.replace(/^[^:]*/, e.name);
   return e;
 }
 
@@ -179,7 +181,7 @@ async function load(handler) {
     found = await loadModule(env.LAMBDA_TASK_ROOT, folder, base.slice(0, dot));
   } catch (e) {
     if (e instanceof SyntaxError) throw fault('UserCodeSyntaxError', String(e), e);
-    if (e && (e.code === 'MODULE_NOT_FOUND' || e.code === 'ERR_MODULE_NOT_FOUND')) throw fault('ImportModuleError', String(e), e);
+    if (e && e.code === 'MODULE_NOT_FOUND') throw fault('ImportModuleError', String(e), e);
     throw e;
   }
   for (const name of base.slice(dot + 1).split('.')) found = found && found[name];

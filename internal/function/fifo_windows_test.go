@@ -1,0 +1,5 @@
+package function
+
+import "testing"
+
+func mkfifo(t testing.TB, _ string) { t.Skip("needs named pipes") }
