@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -197,12 +196,6 @@ func awayFromMidnight(t *testing.T, needed time.Duration) {
 }
 
 func tail(s string, n int) string { return s[max(0, len(s)-n):] }
-
-// exists reports whether a path is there.
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return !errors.Is(err, fs.ErrNotExist)
-}
 
 // within fails the test when what it waits for does not come true in time.
 func within(t *testing.T, limit time.Duration, what string, done func() bool) {

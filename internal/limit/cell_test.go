@@ -74,8 +74,13 @@ func TestRateIsNeverExceeded(t *testing.T) {
 func TestExtremesSaturate(t *testing.T) {
 	year := 365 * 24 * time.Hour
 	for _, r := range []Rate{
-		{1e-300, math.MaxInt}, {1e-9, 5}, {0.1, math.MaxInt}, {1e6, math.MaxInt}, {math.Inf(1), math.MaxInt},
-		{math.MaxFloat64, 1}, {math.SmallestNonzeroFloat64, 1},
+		{1e-300, math.MaxInt},
+		{1e-9, 5},
+		{0.1, math.MaxInt},
+		{1e6, math.MaxInt},
+		{math.Inf(1), math.MaxInt},
+		{math.MaxFloat64, 1},
+		{math.SmallestNonzeroFloat64, 1},
 	} {
 		c := NewCell(r, false, at(0))
 		if takes(c, 1, 0) != 1 {

@@ -115,7 +115,8 @@ type admission = int64
 // the burst and what came back within the window.
 func checkBound(t interface {
 	Fatalf(string, ...any)
-}, kept []admission, s *Setting) {
+}, kept []admission, s *Setting,
+) {
 	slices.Sort(kept)
 	for i := range kept {
 		for j := i; j < len(kept); j++ {

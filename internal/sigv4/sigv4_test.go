@@ -240,12 +240,16 @@ func TestRefusalsInAWSWords(t *testing.T) {
 		text   string
 	}{
 		{"none", with("", ""), signedAt, sigv4.Missing, "Missing Authentication Token"},
-		{"bearer", with("Bearer abc", ""), signedAt, sigv4.Incomplete,
-			"Invalid key=value pair (missing equal-sign) in Authorization header (hashed with SHA-256 and encoded with Base64): 'w1Xc6WwWEogNEZQP/dkBTThsJT4MNlKmzQanIm970rY='."},
-		{"empty", with("AWS4-HMAC-SHA256", ""), signedAt, sigv4.Incomplete,
+		{
+			"bearer", with("Bearer abc", ""), signedAt, sigv4.Incomplete,
+			"Invalid key=value pair (missing equal-sign) in Authorization header (hashed with SHA-256 and encoded with Base64): 'w1Xc6WwWEogNEZQP/dkBTThsJT4MNlKmzQanIm970rY='.",
+		},
+		{
+			"empty", with("AWS4-HMAC-SHA256", ""), signedAt, sigv4.Incomplete,
 			"Authorization header requires 'Credential' parameter. Authorization header requires 'Signature' parameter. " +
 				"Authorization header requires 'SignedHeaders' parameter. Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. " +
-				"(Hashed with SHA-256 and encoded with Base64) Authorization="},
+				"(Hashed with SHA-256 and encoded with Base64) Authorization=",
+		},
 		{"date", with(auth, "yesterday"), signedAt, sigv4.Incomplete, "Date must be in ISO-8601 'basic format'. Got 'yesterday'. See http://en.wikipedia.org/wiki/ISO_8601"},
 		{"algorithm", with(strings.Replace(auth, "SHA256", "SHA512", 1), date), signedAt, sigv4.Incomplete, "Unsupported AWS 'algorithm': 'AWS4-HMAC-SHA512' (only AWS4-HMAC-SHA256 for now). "},
 		{"credential", with(strings.Replace(auth, "/us-east-1", "", 1), date), signedAt, sigv4.Incomplete, "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got 'AKIDEXAMPLE/20261124/lambda/aws4_request'"},
@@ -302,8 +306,10 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, authorization, date, target string) {
 		header := textproto.MIMEHeader{"Authorization": {authorization}, "X-Amz-Date": {date}}
 		path, query, _ := strings.Cut(target, "?")
-		r := sigv4.Request{Method: "GET", Path: path, Query: query, Host: "h",
-			Header: func(n string) []string { return header.Values(n) }}
+		r := sigv4.Request{
+			Method: "GET", Path: path, Query: query, Host: "h",
+			Header: func(n string) []string { return header.Values(n) },
+		}
 		a, err := sigv4.Parse(r)
 		if err != nil {
 			if err.Message == "" {

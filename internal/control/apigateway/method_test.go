@@ -121,13 +121,19 @@ func TestIntegrationKinds(t *testing.T) {
 	for _, c := range []struct{ body, want, message string }{
 		{body: `{"type":"MOCK","uri":"http://example.com"}`, want: `{"type":"MOCK",` + tail},
 		{body: `{"type":"HTTP","uri":"http://example.com","httpMethod":"POST"}`, want: `{"type":"HTTP","httpMethod":"POST","uri":"http://example.com","connectionType":"INTERNET",` + tail},
-		{body: `{"type":"HTTP_PROXY","uri":"http://${stageVariables.host}/x","httpMethod":"ANY","connectionType":"VPC_LINK","connectionId":"${stageVariables.l}"}`,
-			want: `{"type":"HTTP_PROXY","httpMethod":"ANY","uri":"http://${stageVariables.host}/x","connectionType":"VPC_LINK","connectionId":"${stageVariables.l}",` + tail},
+		{
+			body: `{"type":"HTTP_PROXY","uri":"http://${stageVariables.host}/x","httpMethod":"ANY","connectionType":"VPC_LINK","connectionId":"${stageVariables.l}"}`,
+			want: `{"type":"HTTP_PROXY","httpMethod":"ANY","uri":"http://${stageVariables.host}/x","connectionType":"VPC_LINK","connectionId":"${stageVariables.l}",` + tail,
+		},
 		{body: `{"type":"AWS_PROXY","uri":"` + lambdaURI + `","httpMethod":"POST"}`, want: `{"type":"AWS_PROXY","httpMethod":"POST","uri":"` + lambdaURI + `",` + tail},
-		{body: `{"type":"AWS","uri":"arn:aws:apigateway:us-east-1:s3:path/b/k","httpMethod":"POST","credentials":"arn:aws:iam::000000000000:role/r"}`,
-			want: `{"type":"AWS","httpMethod":"POST","uri":"arn:aws:apigateway:us-east-1:s3:path/b/k","credentials":"arn:aws:iam::000000000000:role/r",` + tail},
-		{body: `{"type":"MOCK","requestTemplates":{"application/json":""},"requestParameters":{"integration.request.header.x":"method.request.header.h","integration.request.querystring.y":"'s'"}}`,
-			want: `{"type":"MOCK","requestParameters":{"integration.request.header.x":"method.request.header.h","integration.request.querystring.y":"'s'"},"requestTemplates":{"application/json":null},` + tail},
+		{
+			body: `{"type":"AWS","uri":"arn:aws:apigateway:us-east-1:s3:path/b/k","httpMethod":"POST","credentials":"arn:aws:iam::000000000000:role/r"}`,
+			want: `{"type":"AWS","httpMethod":"POST","uri":"arn:aws:apigateway:us-east-1:s3:path/b/k","credentials":"arn:aws:iam::000000000000:role/r",` + tail,
+		},
+		{
+			body: `{"type":"MOCK","requestTemplates":{"application/json":""},"requestParameters":{"integration.request.header.x":"method.request.header.h","integration.request.querystring.y":"'s'"}}`,
+			want: `{"type":"MOCK","requestParameters":{"integration.request.header.x":"method.request.header.h","integration.request.querystring.y":"'s'"},"requestTemplates":{"application/json":null},` + tail,
+		},
 
 		{body: `{"type":"HTTP","uri":"http://example.com"}`, message: "Enumeration value for HttpMethod must be non-empty"},
 		{body: `{"type":"AWS_PROXY","uri":"` + lambdaURI + `"}`, message: "Enumeration value for HttpMethod must be non-empty"},

@@ -44,23 +44,39 @@ func TestUsagePlanPatches(t *testing.T) {
 		ops  []string
 		want string // of the plan, without id, name and tags
 	}{
-		{[]string{"replace", "/quota/limit", "5000", "replace", "/quota/period", "MONTH", "replace", "/throttle/rateLimit", "200", "replace", "/throttle/burstLimit", "100"},
-			`"apiStages":[],"throttle":{"burstLimit":100,"rateLimit":200.0},"quota":{"limit":5000,"offset":0,"period":"MONTH"}`},
-		{[]string{"add", "/quota/offset", "27", "add", "/quota/limit", "1", "add", "/throttle/rateLimit", "0.1", "add", "/throttle/burstLimit", "1"},
-			`"apiStages":[],"throttle":{"burstLimit":1,"rateLimit":0.1},"quota":{"limit":1,"offset":27,"period":"MONTH"}`},
-		{[]string{"remove", "/quota", "", "remove", "/throttle", "", "add", "/productCode", "c", "replace", "/description", "d"},
-			`"description":"d","apiStages":[],"productCode":"c"`},
-		{[]string{"remove", "/productCode", "", "replace", "/description", "", "add", "/apiStages", stage, "add", "/apiStages", q.api + ":dev"},
-			`"apiStages":[{"apiId":"ID","stage":"dev"},{"apiId":"ID","stage":"dev"}]`},
-		{[]string{"remove", "/apiStages", q.api + ":dev", "add", "/apiStages/" + stage + "/throttle", `{"/pets/GET":{"rateLimit":1,"burstLimit":2}}`},
-			`"apiStages":[{"apiId":"ID","stage":"dev","throttle":{"/pets/GET":{"burstLimit":2,"rateLimit":1.0}}}]`},
-		{[]string{"add", "/apiStages/" + stage + "/throttle/~1pets~1{id}/POST/rateLimit", "3", "replace", "/apiStages/" + stage + "/throttle/~1pets~1{id}/POST/burstLimit", "4"},
-			`"apiStages":[{"apiId":"ID","stage":"dev","throttle":{"/pets/GET":{"burstLimit":2,"rateLimit":1.0},"/pets/{id}/POST":{"burstLimit":4,"rateLimit":3.0}}}]`},
+		{
+			[]string{"replace", "/quota/limit", "5000", "replace", "/quota/period", "MONTH", "replace", "/throttle/rateLimit", "200", "replace", "/throttle/burstLimit", "100"},
+			`"apiStages":[],"throttle":{"burstLimit":100,"rateLimit":200.0},"quota":{"limit":5000,"offset":0,"period":"MONTH"}`,
+		},
+		{
+			[]string{"add", "/quota/offset", "27", "add", "/quota/limit", "1", "add", "/throttle/rateLimit", "0.1", "add", "/throttle/burstLimit", "1"},
+			`"apiStages":[],"throttle":{"burstLimit":1,"rateLimit":0.1},"quota":{"limit":1,"offset":27,"period":"MONTH"}`,
+		},
+		{
+			[]string{"remove", "/quota", "", "remove", "/throttle", "", "add", "/productCode", "c", "replace", "/description", "d"},
+			`"description":"d","apiStages":[],"productCode":"c"`,
+		},
+		{
+			[]string{"remove", "/productCode", "", "replace", "/description", "", "add", "/apiStages", stage, "add", "/apiStages", q.api + ":dev"},
+			`"apiStages":[{"apiId":"ID","stage":"dev"},{"apiId":"ID","stage":"dev"}]`,
+		},
+		{
+			[]string{"remove", "/apiStages", q.api + ":dev", "add", "/apiStages/" + stage + "/throttle", `{"/pets/GET":{"rateLimit":1,"burstLimit":2}}`},
+			`"apiStages":[{"apiId":"ID","stage":"dev","throttle":{"/pets/GET":{"burstLimit":2,"rateLimit":1.0}}}]`,
+		},
+		{
+			[]string{"add", "/apiStages/" + stage + "/throttle/~1pets~1{id}/POST/rateLimit", "3", "replace", "/apiStages/" + stage + "/throttle/~1pets~1{id}/POST/burstLimit", "4"},
+			`"apiStages":[{"apiId":"ID","stage":"dev","throttle":{"/pets/GET":{"burstLimit":2,"rateLimit":1.0},"/pets/{id}/POST":{"burstLimit":4,"rateLimit":3.0}}}]`,
+		},
 		// Terraform leaves the slashes as they are; the root's path is one slash.
-		{[]string{"replace", "/apiStages/" + stage + "/throttle//pets/{id}/POST/rateLimit", "5", "replace", "/apiStages/" + stage + "/throttle/~1/ANY/rateLimit", "6", "remove", "/apiStages/" + stage + "/throttle/~1pets/GET", ""},
-			`"apiStages":[{"apiId":"ID","stage":"dev","throttle":{"//ANY":{"burstLimit":0,"rateLimit":6.0},"/pets/{id}/POST":{"burstLimit":4,"rateLimit":5.0}}}]`},
-		{[]string{"replace", "/apiStages/" + stage + "/throttle", `{"//GET":{"rateLimit":1,"burstLimit":1}}`},
-			`"apiStages":[{"apiId":"ID","stage":"dev","throttle":{"//GET":{"burstLimit":1,"rateLimit":1.0}}}]`},
+		{
+			[]string{"replace", "/apiStages/" + stage + "/throttle//pets/{id}/POST/rateLimit", "5", "replace", "/apiStages/" + stage + "/throttle/~1/ANY/rateLimit", "6", "remove", "/apiStages/" + stage + "/throttle/~1pets/GET", ""},
+			`"apiStages":[{"apiId":"ID","stage":"dev","throttle":{"//ANY":{"burstLimit":0,"rateLimit":6.0},"/pets/{id}/POST":{"burstLimit":4,"rateLimit":5.0}}}]`,
+		},
+		{
+			[]string{"replace", "/apiStages/" + stage + "/throttle", `{"//GET":{"rateLimit":1,"burstLimit":1}}`},
+			`"apiStages":[{"apiId":"ID","stage":"dev","throttle":{"//GET":{"burstLimit":1,"rateLimit":1.0}}}]`,
+		},
 		{[]string{"remove", "/apiStages/" + stage + "/throttle", ""}, `"apiStages":[{"apiId":"ID","stage":"dev"}]`},
 	} {
 		_, _, answer := s.raw("PATCH", at, patch(step.ops...))

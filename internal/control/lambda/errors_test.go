@@ -76,8 +76,10 @@ func TestCreateRefusals(t *testing.T) {
 	const ipv, ve = "InvalidParameterValueException", "ValidationException"
 	var cases []refusal
 	add := func(name string, changes object, status int, code, message string) {
-		cases = append(cases, refusal{name: name, method: "POST", path: "/2015-03-31/functions",
-			in: creation(t, "f", changes), status: status, code: code, message: message, bare: status == 413})
+		cases = append(cases, refusal{
+			name: name, method: "POST", path: "/2015-03-31/functions",
+			in: creation(t, "f", changes), status: status, code: code, message: message, bare: status == 413,
+		})
 	}
 	add("taken", object{"FunctionName": "taken"}, 409, "ResourceConflictException", "Function already exist: taken")
 	add("taken by ARN", object{"FunctionName": prefix + "taken"}, 409, "ResourceConflictException", "Function already exist: taken")
@@ -148,9 +150,11 @@ func manyTags(n int) object {
 func TestUnzippedSize(t *testing.T) {
 	b := newBench(t)
 	b.refuses([]refusal{
-		{"unzipped", "POST", "/2015-03-31/functions",
+		{
+			"unzipped", "POST", "/2015-03-31/functions",
 			creation(t, "f", object{"Code": object{"ZipFile": base64.StdEncoding.EncodeToString(announcing(t, 262144001))}}),
-			400, "InvalidParameterValueException", "Unzipped size must be smaller than 262144000 bytes", "", false},
+			400, "InvalidParameterValueException", "Unzipped size must be smaller than 262144000 bytes", "", false,
+		},
 	})
 }
 
@@ -163,10 +167,15 @@ func TestBoundaries(t *testing.T) {
 		{"Environment": object{"Variables": object{"LARGE_VAR": strings.Repeat("x", 4096-len(`{"LARGE_VAR":""}`))}}},
 		{"Environment": object{"Variables": object{"HTML": strings.Repeat("<", 4096-len(`{"HTML":""}`))}}},
 		{"FunctionName": strings.Repeat("a", 64), "Description": strings.Repeat("ä", 256)},
-		{"Layers": []string{}, "VpcConfig": object{"SubnetIds": []string{}, "SecurityGroupIds": []string{}}, "DeadLetterConfig": object{},
-			"SnapStart": object{"ApplyOn": "None"}, "KMSKeyArn": "", "PackageType": "Zip", "Publish": false, "ImageConfig": object{}},
+		{
+			"Layers": []string{}, "VpcConfig": object{"SubnetIds": []string{}, "SecurityGroupIds": []string{}}, "DeadLetterConfig": object{},
+			"SnapStart": object{"ApplyOn": "None"}, "KMSKeyArn": "", "PackageType": "Zip", "Publish": false, "ImageConfig": object{},
+		},
 		{"Tags": manyTags(50), "TracingConfig": object{"Mode": "Active"}},
-		{"Runtime": "provided.al2023", "Handler": "bootstrap"}, {"Runtime": "provided.al2"}, {"Runtime": "nodejs22.x"}, {"Runtime": "python3.8"},
+		{"Runtime": "provided.al2023", "Handler": "bootstrap"},
+		{"Runtime": "provided.al2"},
+		{"Runtime": "nodejs22.x"},
+		{"Runtime": "python3.8"},
 	} {
 		status, _, body := b.send("POST", "/2015-03-31/functions", creation(t, fmt.Sprintf("f%d", i), changes))
 		if status != 201 {
@@ -233,9 +242,11 @@ func TestUpdates(t *testing.T) {
 		"Runtime": "python3.11", "Timeout": 10, "MemorySize": 512, "Description": "Changed", "Handler": "a.b", "RevisionId": first["RevisionId"],
 		"LoggingConfig": object{"LogFormat": "JSON", "LogGroup": "/mine"}, "Role": role + "2",
 	}))
-	want := object{"Runtime": "python3.11", "Timeout": 10.0, "MemorySize": 512.0, "Description": "Changed", "Handler": "a.b", "Role": role + "2",
+	want := object{
+		"Runtime": "python3.11", "Timeout": 10.0, "MemorySize": 512.0, "Description": "Changed", "Handler": "a.b", "Role": role + "2",
 		"LoggingConfig": object{"LogFormat": "JSON", "LogGroup": "/mine", "ApplicationLogLevel": "INFO", "SystemLogLevel": "INFO"},
-		"Environment":   object{"Variables": object{"KEPT": "1"}}, "CodeSha256": first["CodeSha256"]}
+		"Environment":   object{"Variables": object{"KEPT": "1"}}, "CodeSha256": first["CodeSha256"],
+	}
 	for k, want := range want {
 		if fmt.Sprint(changed[k]) != fmt.Sprint(want) {
 			t.Errorf("%s is %v, want %v", k, changed[k], want)

@@ -24,24 +24,51 @@ func TestInvokeMapsHeaders(t *testing.T) {
 		body       string
 		want       map[string]string // response headers
 	}{
-		{"plain", "f/invocations", nil, ran,
-			invocation.Invocation{Function: "f", Payload: []byte(`{"a":1}`), RequestID: id}, 200, `{"ok":1}`,
-			map[string]string{"X-Amz-Executed-Version": "$LATEST", "X-Amz-Log-Result": "", "X-Amz-Function-Error": "", "Content-Type": "application/json"}},
-		{"everything", prefix + "f:$LATEST/invocations", []string{"X-Amz-Invocation-Type", "RequestResponse", "X-Amz-Log-Type", "Tail", "X-Amz-Client-Context", context, "X-Amzn-Trace-Id", "Root=1-2-3"}, ran,
-			invocation.Invocation{Function: "f", Qualifier: "$LATEST", Type: "RequestResponse", Payload: []byte(`{"a":1}`), ClientContext: `{"custom":{"k":"v"}}`, Tail: true, TraceID: "Root=1-2-3", RequestID: id}, 200, `{"ok":1}`,
-			map[string]string{"X-Amz-Log-Result": base64.StdEncoding.EncodeToString(ran.LogTail)}},
-		{"qualifier", "f/invocations?Qualifier=%24LATEST", []string{"X-Amz-Log-Type", "None"}, ran,
-			invocation.Invocation{Function: "f", Qualifier: "$LATEST", Payload: []byte(`{"a":1}`), RequestID: id}, 200, `{"ok":1}`,
-			map[string]string{"X-Amz-Log-Result": ""}},
-		{"failed", "f/invocations", nil, invocation.Result{StatusCode: 200, Payload: []byte(`{"errorMessage":"x"}`), FunctionError: "Unhandled", ExecutedVersion: "$LATEST"},
-			invocation.Invocation{Function: "f", Payload: []byte(`{"a":1}`), RequestID: id}, 200, `{"errorMessage":"x"}`,
-			map[string]string{"X-Amz-Function-Error": "Unhandled", "X-Amz-Executed-Version": "$LATEST"}},
-		{"event", "f/invocations", []string{"X-Amz-Invocation-Type", "Event", "X-Amz-Log-Type", "Tail"}, invocation.Result{StatusCode: 202, ExecutedVersion: "$LATEST"},
-			invocation.Invocation{Function: "f", Type: "Event", Payload: []byte(`{"a":1}`), RequestID: id}, 202, "",
-			map[string]string{"X-Amz-Executed-Version": "", "X-Amz-Log-Result": ""}},
-		{"dry run", "f/invocations", []string{"X-Amz-Invocation-Type", "DryRun"}, invocation.Result{StatusCode: 204, ExecutedVersion: "$LATEST"},
-			invocation.Invocation{Function: "f", Type: "DryRun", Payload: []byte(`{"a":1}`), RequestID: id}, 204, "",
-			map[string]string{"X-Amz-Executed-Version": ""}},
+		{
+			"plain", "f/invocations", nil, ran,
+			invocation.Invocation{Function: "f", Payload: []byte(`{"a":1}`), RequestID: id},
+			200, `{"ok":1}`,
+			map[string]string{"X-Amz-Executed-Version": "$LATEST", "X-Amz-Log-Result": "", "X-Amz-Function-Error": "", "Content-Type": "application/json"},
+		},
+		{
+			"everything", prefix + "f:$LATEST/invocations",
+			[]string{"X-Amz-Invocation-Type", "RequestResponse", "X-Amz-Log-Type", "Tail", "X-Amz-Client-Context", context, "X-Amzn-Trace-Id", "Root=1-2-3"},
+			ran,
+			invocation.Invocation{Function: "f", Qualifier: "$LATEST", Type: "RequestResponse", Payload: []byte(`{"a":1}`), ClientContext: `{"custom":{"k":"v"}}`, Tail: true, TraceID: "Root=1-2-3", RequestID: id},
+			200, `{"ok":1}`,
+			map[string]string{"X-Amz-Log-Result": base64.StdEncoding.EncodeToString(ran.LogTail)},
+		},
+		{
+			"qualifier", "f/invocations?Qualifier=%24LATEST",
+			[]string{"X-Amz-Log-Type", "None"},
+			ran,
+			invocation.Invocation{Function: "f", Qualifier: "$LATEST", Payload: []byte(`{"a":1}`), RequestID: id},
+			200, `{"ok":1}`,
+			map[string]string{"X-Amz-Log-Result": ""},
+		},
+		{
+			"failed", "f/invocations", nil,
+			invocation.Result{StatusCode: 200, Payload: []byte(`{"errorMessage":"x"}`), FunctionError: "Unhandled", ExecutedVersion: "$LATEST"},
+			invocation.Invocation{Function: "f", Payload: []byte(`{"a":1}`), RequestID: id},
+			200, `{"errorMessage":"x"}`,
+			map[string]string{"X-Amz-Function-Error": "Unhandled", "X-Amz-Executed-Version": "$LATEST"},
+		},
+		{
+			"event", "f/invocations",
+			[]string{"X-Amz-Invocation-Type", "Event", "X-Amz-Log-Type", "Tail"},
+			invocation.Result{StatusCode: 202, ExecutedVersion: "$LATEST"},
+			invocation.Invocation{Function: "f", Type: "Event", Payload: []byte(`{"a":1}`), RequestID: id},
+			202, "",
+			map[string]string{"X-Amz-Executed-Version": "", "X-Amz-Log-Result": ""},
+		},
+		{
+			"dry run", "f/invocations",
+			[]string{"X-Amz-Invocation-Type", "DryRun"},
+			invocation.Result{StatusCode: 204, ExecutedVersion: "$LATEST"},
+			invocation.Invocation{Function: "f", Type: "DryRun", Payload: []byte(`{"a":1}`), RequestID: id},
+			204, "",
+			map[string]string{"X-Amz-Executed-Version": ""},
+		},
 	} {
 		b.runner.asked, b.runner.answer = nil, c.answer
 		status, header, body := b.send("POST", "/2015-03-31/functions/"+c.path, `{"a":1}`, c.headers...)
@@ -75,10 +102,16 @@ func TestInvokeErrors(t *testing.T) {
 		body   string
 	}{
 		{invocation.Error{Code: invocation.NotFound, Message: "Function not found: x"}, 404, `{"Message":"Function not found: x","Type":"User"}`},
-		{invocation.Error{Code: invocation.Throttled, Reason: "ReservedFunctionConcurrentInvocationLimitExceeded", Message: "Rate Exceeded."}, 429,
-			`{"Reason":"ReservedFunctionConcurrentInvocationLimitExceeded","Type":"User","message":"Rate Exceeded."}`},
-		{invocation.Error{Code: invocation.RequestTooLarge, Message: "Request must be smaller than 6291456 bytes for the InvokeFunction operation"}, 413,
-			`{"Message":"Request must be smaller than 6291456 bytes for the InvokeFunction operation"}`},
+		{
+			invocation.Error{Code: invocation.Throttled, Reason: "ReservedFunctionConcurrentInvocationLimitExceeded", Message: "Rate Exceeded."},
+			429,
+			`{"Reason":"ReservedFunctionConcurrentInvocationLimitExceeded","Type":"User","message":"Rate Exceeded."}`,
+		},
+		{
+			invocation.Error{Code: invocation.RequestTooLarge, Message: "Request must be smaller than 6291456 bytes for the InvokeFunction operation"},
+			413,
+			`{"Message":"Request must be smaller than 6291456 bytes for the InvokeFunction operation"}`,
+		},
 		{invocation.Error{Code: invocation.InvalidRequestContent, Message: "Could not parse request body into json: x"}, 400, `{"Type":"User","message":"Could not parse request body into json: x"}`},
 		{invocation.Error{Code: invocation.ResourceConflict, Message: "x"}, 409, `{"Type":"User","message":"x"}`},
 		{invocation.Error{Code: invocation.PermissionDenied, Message: "x"}, 403, `{"Message":"x"}`},

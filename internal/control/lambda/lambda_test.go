@@ -222,32 +222,58 @@ func TestShapes(t *testing.T) {
 		status             int
 		want               string
 	}{
-		{"create", "POST", "/2015-03-31/functions", creation(t, "timestamper", nil), 201,
-			"{" + common + pending + tail + version + logging},
-		{"get", "GET", "/2015-03-31/functions/timestamper", nil, 200,
+		{
+			"create", "POST", "/2015-03-31/functions", creation(t, "timestamper", nil), 201,
+			"{" + common + pending + tail + version + logging,
+		},
+		{
+			"get", "GET", "/2015-03-31/functions/timestamper", nil, 200,
 			`{"Configuration":{` + common + active + tail + version + logging +
-				`,"Code":{"RepositoryType":"S3","Location":"http://127.0.0.1:4566/code/timestamper"}}`},
-		{"get configuration", "GET", "/2015-03-31/functions/timestamper/configuration", nil, 200,
-			"{" + common + active + tail + version + logging},
-		{"get $LATEST", "GET", "/2015-03-31/functions/timestamper/configuration?Qualifier=%24LATEST", nil, 200,
-			"{" + strings.Replace(common, `function:timestamper"`, `function:timestamper:$LATEST"`, 1) + active + tail + version + logging},
-		{"list", "GET", "/2015-03-31/functions", nil, 200,
-			`{"Functions":[{` + common + tail + logging + `]}`},
-		{"list all", "GET", "/2015-03-31/functions?FunctionVersion=ALL", nil, 200,
-			`{"Functions":[{` + strings.Replace(common, `function:timestamper"`, `function:timestamper:$LATEST"`, 1) + tail + logging + `]}`},
-		{"versions", "GET", "/2015-03-31/functions/timestamper/versions", nil, 200,
-			`{"Versions":[{` + strings.Replace(common, `function:timestamper"`, `function:timestamper:$LATEST"`, 1) + tail + logging + `]}`},
-		{"update code", "PUT", "/2015-03-31/functions/timestamper/code", object{"ZipFile": zipOf(t, object2("a", "b"))}, 200,
-			"{" + common + inProgress + tail + version + logging},
-		{"update configuration", "PUT", "/2015-03-31/functions/timestamper/configuration", object{}, 200,
-			"{" + common + inProgress + tail + version + logging},
+				`,"Code":{"RepositoryType":"S3","Location":"http://127.0.0.1:4566/code/timestamper"}}`,
+		},
+		{
+			"get configuration", "GET", "/2015-03-31/functions/timestamper/configuration", nil, 200,
+			"{" + common + active + tail + version + logging,
+		},
+		{
+			"get $LATEST", "GET", "/2015-03-31/functions/timestamper/configuration?Qualifier=%24LATEST", nil, 200,
+			"{" + strings.Replace(common, `function:timestamper"`, `function:timestamper:$LATEST"`, 1) + active + tail + version + logging,
+		},
+		{
+			"list", "GET", "/2015-03-31/functions", nil, 200,
+			`{"Functions":[{` + common + tail + logging + `]}`,
+		},
+		{
+			"list all", "GET", "/2015-03-31/functions?FunctionVersion=ALL", nil, 200,
+			`{"Functions":[{` + strings.Replace(common, `function:timestamper"`, `function:timestamper:$LATEST"`, 1) + tail + logging + `]}`,
+		},
+		{
+			"versions", "GET", "/2015-03-31/functions/timestamper/versions", nil, 200,
+			`{"Versions":[{` + strings.Replace(common, `function:timestamper"`, `function:timestamper:$LATEST"`, 1) + tail + logging + `]}`,
+		},
+		{
+			"update code", "PUT", "/2015-03-31/functions/timestamper/code",
+			object{"ZipFile": zipOf(t, object2("a", "b"))},
+			200,
+			"{" + common + inProgress + tail + version + logging,
+		},
+		{
+			"update configuration", "PUT", "/2015-03-31/functions/timestamper/configuration",
+			object{},
+			200,
+			"{" + common + inProgress + tail + version + logging,
+		},
 		{"concurrency", "GET", "/2019-09-30/functions/timestamper/concurrency", nil, 200, `{}`},
 		{"code signing", "GET", "/2020-06-30/functions/timestamper/code-signing-config", nil, 200, `{"FunctionName":"timestamper"}`},
-		{"runtime management", "GET", "/2021-07-20/functions/timestamper/runtime-management-config", nil, 200,
-			`{"UpdateRuntimeOn":"Auto","FunctionArn":"` + prefix + `timestamper"}`},
-		{"account", "GET", "/2016-08-19/account-settings", nil, 200,
+		{
+			"runtime management", "GET", "/2021-07-20/functions/timestamper/runtime-management-config", nil, 200,
+			`{"UpdateRuntimeOn":"Auto","FunctionArn":"` + prefix + `timestamper"}`,
+		},
+		{
+			"account", "GET", "/2016-08-19/account-settings", nil, 200,
 			`{"AccountLimit":{"TotalCodeSize":80530636800,"CodeSizeUnzipped":262144000,"CodeSizeZipped":52428800,"ConcurrentExecutions":1000,"UnreservedConcurrentExecutions":1000},` +
-				`"AccountUsage":{"TotalCodeSize":N,"FunctionCount":1}}`},
+				`"AccountUsage":{"TotalCodeSize":N,"FunctionCount":1}}`,
+		},
 		{"delete", "DELETE", "/2015-03-31/functions/timestamper", nil, 204, ``},
 		{"list nothing", "GET", "/2015-03-31/functions", nil, 200, `{"Functions":[]}`},
 	} {

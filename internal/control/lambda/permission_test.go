@@ -20,21 +20,37 @@ func TestStatements(t *testing.T) {
 		in   object
 		want string
 	}{
-		{object{"StatementId": "apigw", "Action": "lambda:InvokeFunction", "Principal": "apigateway.amazonaws.com",
-			"SourceArn": "arn:aws:execute-api:us-east-1:000000000000:abc123/*/POST/timestamper"},
-			head("apigw", `{"Service":"apigateway.amazonaws.com"}`) + `,"Condition":{"ArnLike":{"AWS:SourceArn":"arn:aws:execute-api:us-east-1:000000000000:abc123/*/POST/timestamper"}}}`},
-		{object{"StatementId": "wild", "Action": "lambda:InvokeFunction", "Principal": "*", "SourceAccount": "111111111111"},
-			head("wild", `"*"`) + `,"Condition":{"StringEquals":{"AWS:SourceAccount":"111111111111"}}}`},
-		{object{"StatementId": "account", "Action": "lambda:InvokeFunction", "Principal": "111111111111"},
-			head("account", `{"AWS":"arn:aws:iam::111111111111:root"}`) + `}`},
-		{object{"StatementId": "user", "Action": "lambda:InvokeFunction", "Principal": "arn:aws:iam::111111111111:user/u"},
-			head("user", `{"AWS":"arn:aws:iam::111111111111:user/u"}`) + `}`},
-		{object{"StatementId": "alexa", "Action": "lambda:InvokeFunction", "Principal": "alexa-appkit.amazon.com", "EventSourceToken": "amzn1.ask.skill.x"},
-			head("alexa", `{"Service":"alexa-appkit.amazon.com"}`) + `,"Condition":{"StringEquals":{"lambda:EventSourceToken":"amzn1.ask.skill.x"}}}`},
-		{object{"StatementId": "url", "Action": "lambda:InvokeFunctionUrl", "Principal": "*", "FunctionUrlAuthType": "NONE",
-			"SourceAccount": "111111111111", "PrincipalOrgID": "o-1234567890", "SourceArn": "arn:aws:s3:::b", "InvokedViaFunctionUrl": true},
+		{
+			object{
+				"StatementId": "apigw", "Action": "lambda:InvokeFunction", "Principal": "apigateway.amazonaws.com",
+				"SourceArn": "arn:aws:execute-api:us-east-1:000000000000:abc123/*/POST/timestamper",
+			},
+			head("apigw", `{"Service":"apigateway.amazonaws.com"}`) + `,"Condition":{"ArnLike":{"AWS:SourceArn":"arn:aws:execute-api:us-east-1:000000000000:abc123/*/POST/timestamper"}}}`,
+		},
+		{
+			object{"StatementId": "wild", "Action": "lambda:InvokeFunction", "Principal": "*", "SourceAccount": "111111111111"},
+			head("wild", `"*"`) + `,"Condition":{"StringEquals":{"AWS:SourceAccount":"111111111111"}}}`,
+		},
+		{
+			object{"StatementId": "account", "Action": "lambda:InvokeFunction", "Principal": "111111111111"},
+			head("account", `{"AWS":"arn:aws:iam::111111111111:root"}`) + `}`,
+		},
+		{
+			object{"StatementId": "user", "Action": "lambda:InvokeFunction", "Principal": "arn:aws:iam::111111111111:user/u"},
+			head("user", `{"AWS":"arn:aws:iam::111111111111:user/u"}`) + `}`,
+		},
+		{
+			object{"StatementId": "alexa", "Action": "lambda:InvokeFunction", "Principal": "alexa-appkit.amazon.com", "EventSourceToken": "amzn1.ask.skill.x"},
+			head("alexa", `{"Service":"alexa-appkit.amazon.com"}`) + `,"Condition":{"StringEquals":{"lambda:EventSourceToken":"amzn1.ask.skill.x"}}}`,
+		},
+		{
+			object{
+				"StatementId": "url", "Action": "lambda:InvokeFunctionUrl", "Principal": "*", "FunctionUrlAuthType": "NONE",
+				"SourceAccount": "111111111111", "PrincipalOrgID": "o-1234567890", "SourceArn": "arn:aws:s3:::b", "InvokedViaFunctionUrl": true,
+			},
 			strings.Replace(head("url", `"*"`), "InvokeFunction", "InvokeFunctionUrl", 1) + `,"Condition":{"StringEquals":{"AWS:SourceAccount":"111111111111","aws:PrincipalOrgID":"o-1234567890","lambda:FunctionUrlAuthType":"NONE"},` +
-				`"Bool":{"lambda:InvokedViaFunctionUrl":"true"},"ArnLike":{"AWS:SourceArn":"arn:aws:s3:::b"}}}`},
+				`"Bool":{"lambda:InvokedViaFunctionUrl":"true"},"ArnLike":{"AWS:SourceArn":"arn:aws:s3:::b"}}}`,
+		},
 	} {
 		got := decode(t, b.must(201, "POST", at, c.in))["Statement"]
 		if got != c.want {
@@ -108,8 +124,10 @@ func TestPermissionRefusals(t *testing.T) {
 		{"stale removal", "DELETE", at + "f/policy/s3?RevisionId=x", nil, 412, pre, "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id", "", false},
 		{"unknown statement", "DELETE", at + "f/policy/non-existent", nil, 404, nf, "Statement non-existent is not found in resource policy.", "Message", false},
 		{"auth type", "POST", at + "f/policy", grant(object{"StatementId": "n", "FunctionUrlAuthType": "NONE"}), 400, ipv, "FunctionUrlAuthType is only supported for lambda:InvokeFunctionUrl action", "", false},
-		{"open variable", "POST", at + "f/policy", grant(object{"StatementId": "n", "SourceArn": "arn:aws:s3:::a${b"}), 400, ipv,
-			`Syntax errors in policy: statement 2: ArnLike on AWS:SourceArn: policy variable in "arn:aws:s3:::a${b" is not closed.`, "", false},
+		{
+			"open variable", "POST", at + "f/policy", grant(object{"StatementId": "n", "SourceArn": "arn:aws:s3:::a${b"}), 400, ipv,
+			`Syntax errors in policy: statement 2: ArnLike on AWS:SourceArn: policy variable in "arn:aws:s3:::a${b" is not closed.`, "", false,
+		},
 	}
 	for _, p := range []string{"invalid.nonaws.com", "s3", "11111111111", "arn:aws:iam::1:user/x", "arn:aws:s3:::b", ".amazonaws.com"} {
 		cases = append(cases, refusal{"principal " + p, "POST", at + "f/policy", grant(object{"StatementId": "n", "Principal": p}), 400, ipv, invalidPrincipal, "", false})

@@ -198,8 +198,10 @@ func TestWrongTypesAreSerializationExceptions(t *testing.T) {
 			t.Errorf("%s: %d", target, w.Code)
 		}
 	}
-	for _, form := range []string{"Count=x", "Map.entry.1.key=a", "List.member.x.Size=1", "Inner.Size=", strings.Repeat("a.", 20) + "=1",
-		strings.Repeat("a=1&", 10_001), "%zz=1"} {
+	for _, form := range []string{
+		"Count=x", "Map.entry.1.key=a", "List.member.x.Size=1", "Inner.Size=", strings.Repeat("a.", 20) + "=1",
+		strings.Repeat("a=1&", 10_001), "%zz=1",
+	} {
 		w := call(capture(new(everything), protocol.QueryXML), "POST", "/", "Action=PutThing&Version=v1&"+form)
 		if w.Code != 400 || !strings.Contains(w.Body.String(), "<Code>MalformedInput</Code>") {
 			t.Errorf("%.40s: %d %s", form, w.Code, w.Body)
@@ -226,8 +228,10 @@ func TestQueryServicesNameWhatTheyLack(t *testing.T) {
 // The scanner accepts what encoding/json accepts (within its bounds), and what
 // both accept they read alike.
 func FuzzJSON(f *testing.F) {
-	for _, s := range []string{`{}`, `{"name":"a\u00e4\ud83d\ude00\ud800x","count":-1.5e3,"list":[{"size":1}],"map":{"a":"b"},"raw":[1,{"x":null}]}`,
-		` {"when":1.5,"data":"aGk=","inner":{"words":["a"]},"patchOperations":[{"op":"add","value":null}]} `, `{"a":01}`, `{"a":"` + "\xff" + `"}`, `{"a":tru}`, `[`, `{"maybe":"\/\b\q"}`, "{\"a\":\"\x01\"}"} {
+	for _, s := range []string{
+		`{}`, `{"name":"a\u00e4\ud83d\ude00\ud800x","count":-1.5e3,"list":[{"size":1}],"map":{"a":"b"},"raw":[1,{"x":null}]}`,
+		` {"when":1.5,"data":"aGk=","inner":{"words":["a"]},"patchOperations":[{"op":"add","value":null}]} `, `{"a":01}`, `{"a":"` + "\xff" + `"}`, `{"a":tru}`, `[`, `{"maybe":"\/\b\q"}`, "{\"a\":\"\x01\"}",
+	} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -274,8 +278,10 @@ func FuzzJSON(f *testing.F) {
 }
 
 func FuzzForm(f *testing.F) {
-	for _, s := range []string{"Name=a&List.member.1.Size=1&Map.entry.1.key=a&Map.entry.1.value=b", "Inner.Words.member.1=a&Inner.Size=2", "List=&On=TRUE&When=1",
-		"List.member.1=x&List.member.1.Size=1", "%&=&.=.&a..b=1", "Map.entry.1.key.x=1&Map.entry.1.value=1", "Data=%%%&When=x"} {
+	for _, s := range []string{
+		"Name=a&List.member.1.Size=1&Map.entry.1.key=a&Map.entry.1.value=b", "Inner.Words.member.1=a&Inner.Size=2", "List=&On=TRUE&When=1",
+		"List.member.1=x&List.member.1.Size=1", "%&=&.=.&a..b=1", "Map.entry.1.key.x=1&Map.entry.1.value=1", "Data=%%%&When=x",
+	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, form string) {

@@ -121,12 +121,23 @@ func TestEvent(t *testing.T) {
 		s.call.KeyID, s.call.Key = "key0000001", "0123456789abcdefghij"
 		s.req.Query = "a=1&b=x%20y+z&a=%2B2&flag&=odd&bad=%zz;semi=1&&T=2023-06-12T18:05:10.123456+00:00"
 		for _, f := range []message.Field{
-			{Name: "Host", Value: "abc123.execute-api.us-east-1.localhost:8080"}, {Name: "tEsT-HEADeR", Value: "aValUE"},
-			{Name: "user-agent", Value: "curl/8"}, {Name: "authorization", Value: "Bearer x"}, {Name: "x-api-key", Value: "0123456789abcdefghij"},
-			{Name: "Multi", Value: "1"}, {Name: "mULTI", Value: "2"}, {Name: "X-Forwarded-For", Value: "198.51.100.1"},
-			{Name: "x-forwarded-for", Value: "198.51.100.2"}, {Name: "X-Forwarded-Proto", Value: "https"}, {Name: "X-Forwarded-Port", Value: "1"},
-			{Name: "Connection", Value: "close"}, {Name: "content-length", Value: "4"}, {Name: "Content-Type", Value: "image/png; q=1"},
-			{Name: "Expect", Value: "100-continue"}, {Name: "TE", Value: "trailers"}, {Name: "X-Amzn-Trace-Id", Value: "Root=1-5759e988-bd862e3fe1be46a994272793;Self=1-x;Sampled=1"},
+			{Name: "Host", Value: "abc123.execute-api.us-east-1.localhost:8080"},
+			{Name: "tEsT-HEADeR", Value: "aValUE"},
+			{Name: "user-agent", Value: "curl/8"},
+			{Name: "authorization", Value: "Bearer x"},
+			{Name: "x-api-key", Value: "0123456789abcdefghij"},
+			{Name: "Multi", Value: "1"},
+			{Name: "mULTI", Value: "2"},
+			{Name: "X-Forwarded-For", Value: "198.51.100.1"},
+			{Name: "x-forwarded-for", Value: "198.51.100.2"},
+			{Name: "X-Forwarded-Proto", Value: "https"},
+			{Name: "X-Forwarded-Port", Value: "1"},
+			{Name: "Connection", Value: "close"},
+			{Name: "content-length", Value: "4"},
+			{Name: "Content-Type", Value: "image/png; q=1"},
+			{Name: "Expect", Value: "100-continue"},
+			{Name: "TE", Value: "trailers"},
+			{Name: "X-Amzn-Trace-Id", Value: "Root=1-5759e988-bd862e3fe1be46a994272793;Self=1-x;Sampled=1"},
 		} {
 			s.req.Header = append(s.req.Header, f)
 		}

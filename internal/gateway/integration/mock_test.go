@@ -8,8 +8,10 @@ import (
 
 func TestMock(t *testing.T) {
 	responses := map[string]*catalog.IntegrationResponse{
-		"200": {StatusCode: "200", ResponseTemplates: map[string]string{"application/json": `{"ok":true}`, "text/xml": "<ok/>"},
-			ResponseParameters: map[string]string{"method.response.header.X-A": "'b'", "method.response.header.X-V": "stageVariables.v", "method.response.header.X-I": "integration.response.header.none"}},
+		"200": {
+			StatusCode: "200", ResponseTemplates: map[string]string{"application/json": `{"ok":true}`, "text/xml": "<ok/>"},
+			ResponseParameters: map[string]string{"method.response.header.X-A": "'b'", "method.response.header.X-V": "stageVariables.v", "method.response.header.X-I": "integration.response.header.none"},
+		},
 		"404": {StatusCode: "404", SelectionPattern: `4\d\d`, ResponseParameters: map[string]string{"method.response.header.Content-Type": "'text/plain'"}},
 		"201": {StatusCode: "201"},
 		"500": {StatusCode: "500", SelectionPattern: "5..", ResponseTemplates: map[string]string{"application/json": "$input.body"}},
@@ -38,8 +40,10 @@ func TestMock(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := newScene(nil)
 			s.stage.Variables = map[string]string{"v": "7"}
-			s.integration = catalog.Integration{Type: catalog.IntegrationMock, PassthroughBehavior: c.passthrough,
-				RequestTemplates: map[string]string{"application/json": c.template}, Responses: responses}
+			s.integration = catalog.Integration{
+				Type: catalog.IntegrationMock, PassthroughBehavior: c.passthrough,
+				RequestTemplates: map[string]string{"application/json": c.template}, Responses: responses,
+			}
 			if c.contentType != "" {
 				s.req.Header.Add("Content-Type", c.contentType)
 			}
@@ -64,8 +68,10 @@ func TestMock(t *testing.T) {
 
 func TestMockWithoutDefaultResponse(t *testing.T) {
 	s := newScene(nil)
-	s.integration = catalog.Integration{Type: catalog.IntegrationMock, RequestTemplates: map[string]string{"application/json": `{"statusCode":200}`},
-		Responses: map[string]*catalog.IntegrationResponse{"404": {StatusCode: "404", SelectionPattern: "404"}}}
+	s.integration = catalog.Integration{
+		Type: catalog.IntegrationMock, RequestTemplates: map[string]string{"application/json": `{"statusCode":200}`},
+		Responses: map[string]*catalog.IntegrationResponse{"404": {StatusCode: "404", SelectionPattern: "404"}},
+	}
 	if _, failure := s.do(t); failure == nil || failure.Type != ConfigurationError {
 		t.Errorf("got %+v", failure)
 	}

@@ -50,8 +50,11 @@ func TestReplyRules(t *testing.T) {
 		{"both", `{"headers":{"x":"1","y":"2","z":"4"},"multiValueHeaders":{"X":["1","3"],"Y":["5"]}}`, want{200, jsonType + "|X: 1|X: 3|Y: 5|Y: 2|z: 4", ""}, 0},
 		{"splitting value", `{"headers":{"a":"b\r\nSet-Cookie: c"}}`, want{}, 502},
 		{"splitting name", `{"headers":{"a: b\r\nc":"d"}}`, want{}, 502},
-		{"remapped and dropped", `{"headers":{"Date":"d","Server":"s","Connection":"close","WWW-Authenticate":"w","Content-Length":"99","Transfer-Encoding":"chunked","Trailer":"x","Via":"v","x-amzn-RequestId":"r","User-Agent":"u","Authorization":"z","Content-Encoding":"gzip","Content-MD5":"m"}}`,
-			want{200, jsonType + "|x-amzn-Remapped-Date: d|x-amzn-Remapped-Server: s|x-amzn-Remapped-Connection: close|x-amzn-Remapped-WWW-Authenticate: w|x-amzn-Remapped-x-amzn-RequestId: r|x-amzn-Remapped-User-Agent: u|x-amzn-Remapped-Authorization: z|Content-Encoding: gzip|x-amzn-Remapped-Content-MD5: m", ""}, 0},
+		{
+			"remapped and dropped", `{"headers":{"Date":"d","Server":"s","Connection":"close","WWW-Authenticate":"w","Content-Length":"99","Transfer-Encoding":"chunked","Trailer":"x","Via":"v","x-amzn-RequestId":"r","User-Agent":"u","Authorization":"z","Content-Encoding":"gzip","Content-MD5":"m"}}`,
+			want{200, jsonType + "|x-amzn-Remapped-Date: d|x-amzn-Remapped-Server: s|x-amzn-Remapped-Connection: close|x-amzn-Remapped-WWW-Authenticate: w|x-amzn-Remapped-x-amzn-RequestId: r|x-amzn-Remapped-User-Agent: u|x-amzn-Remapped-Authorization: z|Content-Encoding: gzip|x-amzn-Remapped-Content-MD5: m", ""},
+			0,
+		},
 		{"base64 not asked for", `{"body":"aGk=","isBase64Encoded":true}`, want{200, jsonType, "aGk="}, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {

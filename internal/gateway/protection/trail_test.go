@@ -32,34 +32,43 @@ func TestTrailLines(t *testing.T) {
 	}{
 		{"passed", keyValue, keyedGet, 0, []string{
 			verify + m + " API Stage: api1/dev",
-			"Usage Plan check succeeded for API Key " + m + " and API Stage api1/dev"}},
+			"Usage Plan check succeeded for API Key " + m + " and API Stage api1/dev",
+		}},
 		{"plan throttle", keyValue, keyedGet, 0, []string{
 			verify + m + " API Stage: api1/dev",
-			"API Key " + m + " exceeded throttle limit for API Stage api1/dev: Key throttle limit exceeded for Usage Plan ID nnpegc, RestApi api1, Stage dev, Resource res001, HttpMethod GET. Limit: 5.00 Burst: 1"}},
+			"API Key " + m + " exceeded throttle limit for API Stage api1/dev: Key throttle limit exceeded for Usage Plan ID nnpegc, RestApi api1, Stage dev, Resource res001, HttpMethod GET. Limit: 5.00 Burst: 1",
+		}},
 		{"passed again", keyValue, keyedGet, time.Second, []string{
 			verify + m + " API Stage: api1/dev",
-			"Usage Plan check succeeded for API Key " + m + " and API Stage api1/dev"}},
+			"Usage Plan check succeeded for API Key " + m + " and API Stage api1/dev",
+		}},
 		{"quota", keyValue, keyedGet, time.Second, []string{
 			verify + m + " API Stage: api1/dev",
-			"API Key " + m + " exceeded quota limit for API Stage api1/dev: Key quota exhausted for Usage Plan ID nnpegc. Q Limit: 2 Period: DAY"}},
+			"API Key " + m + " exceeded quota limit for API Stage api1/dev: Key quota exhausted for Usage Plan ID nnpegc. Q Limit: 2 Period: DAY",
+		}},
 		{"no key", "", keyedGet, 0, []string{
 			verify + " API Stage: api1/dev",
-			"API Key  not authorized because method 'GET /pets' requires API Key and API Key is not associated with a Usage Plan for API Stage api1/dev: No Usage Plan found for key and API Stage"}},
+			"API Key  not authorized because method 'GET /pets' requires API Key and API Key is not associated with a Usage Plan for API Stage api1/dev: No Usage Plan found for key and API Stage",
+		}},
 		{"wrong key", strings.Repeat("a", 40), keyedGet, 0, []string{
 			verify + stars + "aaaaaa API Stage: api1/dev",
-			"API Key " + stars + "aaaaaa not authorized because method 'GET /pets' requires API Key and API Key is not associated with a Usage Plan for API Stage api1/dev: No Usage Plan found for key and API Stage"}},
+			"API Key " + stars + "aaaaaa not authorized because method 'GET /pets' requires API Key and API Key is not associated with a Usage Plan for API Stage api1/dev: No Usage Plan found for key and API Stage",
+		}},
 		{"short junk shows nothing", "hunter2", keyedGet, 0, []string{
 			verify + stars + " API Stage: api1/dev",
-			"API Key " + stars + " not authorized because method 'GET /pets' requires API Key and API Key is not associated with a Usage Plan for API Stage api1/dev: No Usage Plan found for key and API Stage"}},
+			"API Key " + stars + " not authorized because method 'GET /pets' requires API Key and API Key is not associated with a Usage Plan for API Stage api1/dev: No Usage Plan found for key and API Stage",
+		}},
 		{"not required", "", open, 0, []string{
 			verify + " API Stage: api1/dev",
 			"API Key  authorized because method 'GET /' does not require API Key. Request will not contribute to throttle or quota limits",
-			"Usage Plan check succeeded for API Key  and API Stage api1/dev"}},
+			"Usage Plan check succeeded for API Key  and API Stage api1/dev",
+		}},
 		{"stage throttle", "", open, 0, []string{
 			verify + " API Stage: api1/dev",
 			"API Key  authorized because method 'GET /' does not require API Key. Request will not contribute to throttle or quota limits",
 			"Usage Plan check succeeded for API Key  and API Stage api1/dev",
-			"Key throttle limit exceeded for RestApi api1, Stage dev, Resource res001, HttpMethod GET. Limit: 1.00 Burst: 1"}},
+			"Key throttle limit exceeded for RestApi api1, Stage dev, Resource res001, HttpMethod GET. Limit: 1.00 Burst: 1",
+		}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

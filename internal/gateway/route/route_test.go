@@ -79,8 +79,18 @@ func TestMatchFollowsAWSRules(t *testing.T) {
 
 func TestCompileRefusesWhatCannotBeRouted(t *testing.T) {
 	for _, specs := range [][]string{
-		{"pets GET"}, {"//x GET"}, {"/a/ GET"}, {"/{} GET"}, {"/{a GET"}, {"/{+} GET"}, {"/{a}x GET"},
-		{"/{a+}/b GET"}, {"/{a} GET", "/{b} GET"}, {"/{a+} GET", "/{b+} GET"}, {"/a GET", "/a POST"}, {"/a FETCH"},
+		{"pets GET"},
+		{"//x GET"},
+		{"/a/ GET"},
+		{"/{} GET"},
+		{"/{a GET"},
+		{"/{+} GET"},
+		{"/{a}x GET"},
+		{"/{a+}/b GET"},
+		{"/{a} GET", "/{b} GET"},
+		{"/{a+} GET", "/{b+} GET"},
+		{"/a GET", "/a POST"},
+		{"/a FETCH"},
 	} {
 		if _, err := Compile(resources(t, specs...)); err == nil {
 			t.Errorf("%v was compiled", specs)
