@@ -192,7 +192,8 @@ func (w *world) logText() string {
 func failure(t testing.TB, r *invocation.Result) (e struct {
 	ErrorType, ErrorMessage, RequestID string
 	StackTrace, Trace                  []string
-}) {
+},
+) {
 	t.Helper()
 	if r.FunctionError != "Unhandled" || r.StatusCode != 200 {
 		t.Fatalf("function error %q, status %d, payload %s", r.FunctionError, r.StatusCode, r.Payload)

@@ -59,8 +59,10 @@ type interpreters struct {
 }
 
 func newInterpreters(life context.Context, searchPath string) *interpreters {
-	return &interpreters{life: life, searchPath: searchPath, found: map[string][]Interpreter{}, begun: map[string]bool{},
-		once: map[string]*sync.Once{"python": new(sync.Once), "nodejs": new(sync.Once)}}
+	return &interpreters{
+		life: life, searchPath: searchPath, found: map[string][]Interpreter{}, begun: map[string]bool{},
+		once: map[string]*sync.Once{"python": new(sync.Once), "nodejs": new(sync.Once)},
+	}
 }
 
 // family gives the interpreters of a family in the order of the search.

@@ -69,8 +69,10 @@ func (f *Functions) find(inv *invocation.Invocation) (*revision, string, error) 
 	}
 	if inv.Qualifier != "" {
 		if qualifier != "" && qualifier != inv.Qualifier {
-			return nil, "", &invocation.Error{Code: "InvalidParameterValueException",
-				Message: "The derived qualifier from the function name does not match the specified qualifier."}
+			return nil, "", &invocation.Error{
+				Code:    "InvalidParameterValueException",
+				Message: "The derived qualifier from the function name does not match the specified qualifier.",
+			}
 		}
 		qualifier = inv.Qualifier
 	}
@@ -99,8 +101,10 @@ func (r *revision) admits(f *Functions, inv *invocation.Invocation, arn string) 
 			" because no resource-based policy allows the lambda:InvokeFunction action"}
 	}
 	if s := r.fn.State; s == "Pending" || s == "Failed" {
-		return &invocation.Error{Code: invocation.ResourceConflict,
-			Message: "The operation cannot be performed at this time. The function is currently in the following state: " + s}
+		return &invocation.Error{
+			Code:    invocation.ResourceConflict,
+			Message: "The operation cannot be performed at this time. The function is currently in the following state: " + s,
+		}
 	}
 	return nil
 }
@@ -131,16 +135,22 @@ func checkContent(inv *invocation.Invocation) error {
 		limit = maxEventPayload
 	}
 	if len(inv.Payload) > limit {
-		return &invocation.Error{Code: invocation.RequestTooLarge,
-			Message: fmt.Sprintf("Request must be smaller than %d bytes for the InvokeFunction operation", limit)}
+		return &invocation.Error{
+			Code:    invocation.RequestTooLarge,
+			Message: fmt.Sprintf("Request must be smaller than %d bytes for the InvokeFunction operation", limit),
+		}
 	}
 	if len(inv.Payload) > 0 && !json.Valid(inv.Payload) {
-		return &invocation.Error{Code: invocation.InvalidRequestContent,
-			Message: "Could not parse request body into json: " + jsonFault(inv.Payload)}
+		return &invocation.Error{
+			Code:    invocation.InvalidRequestContent,
+			Message: "Could not parse request body into json: " + jsonFault(inv.Payload),
+		}
 	}
 	if c := inv.ClientContext; c != "" && (len(c) > maxClientContext || !json.Valid([]byte(c))) {
-		return &invocation.Error{Code: invocation.InvalidRequestContent,
-			Message: "Client context must be a valid Base64-encoded JSON object."}
+		return &invocation.Error{
+			Code:    invocation.InvalidRequestContent,
+			Message: "Client context must be a valid Base64-encoded JSON object.",
+		}
 	}
 	return nil
 }

@@ -51,7 +51,8 @@ func TestPermission(t *testing.T) {
 	}
 	gateway := func(source string) *invocation.Invocation {
 		return &invocation.Invocation{Function: "f", Type: invocation.DryRun, Caller: invocation.Caller{
-			Service: "apigateway.amazonaws.com", SourceARN: source, SourceAccount: "000000000000"}}
+			Service: "apigateway.amazonaws.com", SourceARN: source, SourceAccount: "000000000000",
+		}}
 	}
 	const right = "arn:aws:execute-api:us-east-1:000000000000:abc/prod/POST/stamp"
 	w.python("")

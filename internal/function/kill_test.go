@@ -23,10 +23,14 @@ func parentMain() {
 		panic(err)
 	}
 	sum := sha256.Sum256(zip)
-	f := New(Options{Account: "000000000000", Region: "us-east-1", Dir: os.Getenv("FUNCTION_TEST_PARENT") + ".d",
-		Code: func(context.Context, string) ([]byte, error) { return zip, nil }})
-	publish, err := f.Prepare(catalog.Function{Name: "f", Runtime: "provided.al2023", Handler: "x", Timeout: 900, MemorySize: 128,
-		CodeSHA256: base64.StdEncoding.EncodeToString(sum[:])})
+	f := New(Options{
+		Account: "000000000000", Region: "us-east-1", Dir: os.Getenv("FUNCTION_TEST_PARENT") + ".d",
+		Code: func(context.Context, string) ([]byte, error) { return zip, nil },
+	})
+	publish, err := f.Prepare(catalog.Function{
+		Name: "f", Runtime: "provided.al2023", Handler: "x", Timeout: 900, MemorySize: 128,
+		CodeSHA256: base64.StdEncoding.EncodeToString(sum[:]),
+	})
 	if err != nil {
 		panic(err)
 	}

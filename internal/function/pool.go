@@ -189,8 +189,10 @@ func (f *Functions) takeSlot(ctx context.Context) error {
 	for !f.slots.take() {
 		victim := f.evict()
 		if victim == nil {
-			return &invocation.Error{Code: invocation.Throttled,
-				Reason: "ConcurrentInvocationLimitExceeded", Message: "Rate Exceeded."}
+			return &invocation.Error{
+				Code:   invocation.Throttled,
+				Reason: "ConcurrentInvocationLimitExceeded", Message: "Rate Exceeded.",
+			}
 		}
 		select {
 		case <-victim.exited:

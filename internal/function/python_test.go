@@ -101,8 +101,10 @@ func TestPythonFailures(t *testing.T) {
 		trace              string // within the stack trace; "" means an empty one
 		init               bool   // requestId is empty
 	}{
-		"exception": {"def handler(e, c):\n    raise ValueError('no\\ngood')", "app.handler", "ValueError", "no\ngood",
-			"[ERROR] ValueError: no\ngood\nTraceback (most recent call last):\n\u00a0\u00a0File \"", "line 2, in handler\n    raise ValueError", false},
+		"exception": {
+			"def handler(e, c):\n    raise ValueError('no\\ngood')", "app.handler", "ValueError", "no\ngood",
+			"[ERROR] ValueError: no\ngood\nTraceback (most recent call last):\n\u00a0\u00a0File \"", "line 2, in handler\n    raise ValueError", false,
+		},
 		"own class":   {"class Bad(Exception): pass\ndef handler(e, c):\n    raise Bad()", "app.handler", "Bad", "", "[ERROR] Bad", "in handler", false},
 		"marshal":     {"def handler(e, c):\n    return {1, 2}", "app.handler", "Runtime.MarshalError", "Unable to marshal response: Object of type set is not JSON serializable", "[ERROR] Runtime.MarshalError", "", false},
 		"no module":   {"", "nowhere.handler", "Runtime.ImportModuleError", "Unable to import module 'nowhere': No module named 'nowhere'", "[ERROR] Runtime.ImportModuleError: Unable", "", true},

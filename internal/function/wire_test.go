@@ -31,10 +31,14 @@ func TestRequestsThatAreRead(t *testing.T) {
 		"close":          {"GET / HTTP/1.1\r\nConnection: close\r\n\r\n", "GET", "/", "", "", "", true},
 		"old version":    {"GET / HTTP/1.0\r\n\r\n", "GET", "/", "", "", "", true},
 		"chunks":         {"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n", "POST", "/", "abcde", "", "", false},
-		"trailers": {"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTrailer: Lambda-Runtime-Function-Error-Type\r\n\r\n0\r\nLambda-Runtime-Function-Error-Type: T\r\nLambda-Runtime-Function-Error-Body: e30=\r\n\r\n",
-			"POST", "/", "", "T", "e30=", false},
-		"a header line of a megabyte": {"POST / HTTP/1.1\r\nLambda-Runtime-Function-Xray-Error-Cause: " + long + "\r\nLambda-Runtime-Function-Error-Type: T\r\nContent-Length: 2\r\n\r\n{}",
-			"POST", "/", "{}", "T", "", false},
+		"trailers": {
+			"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTrailer: Lambda-Runtime-Function-Error-Type\r\n\r\n0\r\nLambda-Runtime-Function-Error-Type: T\r\nLambda-Runtime-Function-Error-Body: e30=\r\n\r\n",
+			"POST", "/", "", "T", "e30=", false,
+		},
+		"a header line of a megabyte": {
+			"POST / HTTP/1.1\r\nLambda-Runtime-Function-Xray-Error-Cause: " + long + "\r\nLambda-Runtime-Function-Error-Type: T\r\nContent-Length: 2\r\n\r\n{}",
+			"POST", "/", "{}", "T", "", false,
+		},
 	} {
 		r, body, err := readRequest(c.in, 1000)
 		if err != nil || string(r.method) != c.method || string(r.path) != c.path || string(body) != c.body ||

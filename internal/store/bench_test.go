@@ -77,8 +77,10 @@ func manyKeys(b *testing.B) *store.Store {
 	s := open(b, b.TempDir())
 	err := s.Update(context.Background(), func(tx *store.Tx) error {
 		for i := range 100_000 {
-			k := catalog.APIKey{ID: fmt.Sprintf("%010x", i*7919), Name: fmt.Sprint("customer ", i), Enabled: true,
-				CreatedDate: time.Now(), LastUpdatedDate: time.Now(), Sealed: []byte(strings.Repeat("s", 80))}
+			k := catalog.APIKey{
+				ID: fmt.Sprintf("%010x", i*7919), Name: fmt.Sprint("customer ", i), Enabled: true,
+				CreatedDate: time.Now(), LastUpdatedDate: time.Now(), Sealed: []byte(strings.Repeat("s", 80)),
+			}
 			k.Digest = sha256.Sum256(binary.BigEndian.AppendUint64(nil, uint64(i)))
 			if err := store.Put(tx, k); err != nil {
 				return err

@@ -22,7 +22,8 @@ type document struct {
 }
 
 func documentOf[T catalog.Entry](parts int, packed bool) document {
-	return document{parts: parts, packed: packed,
+	return document{
+		parts: parts, packed: packed,
 		plain: func(e catalog.Entry) (catalog.Entry, bool) {
 			if p, ok := any(e).(*T); ok && p != nil {
 				return *p, true

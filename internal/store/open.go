@@ -41,7 +41,8 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dir: dir, now: o.Now, lock: lock,
+	s := &Store{
+		dir: dir, now: o.Now, lock: lock,
 		turn:      make(chan struct{}, 1),
 		readers:   make(chan *session, max(4, 2*runtime.GOMAXPROCS(0))),
 		spends:    make(chan *spendOp),
@@ -121,7 +122,7 @@ func lockFolder(dir string) (*os.File, error) {
 		return nil, fmt.Errorf("store: cannot lock the data folder: %w", err)
 	}
 	pid := []byte(strconv.Itoa(os.Getpid()) + "\n")
-	if err := f.Truncate(int64(len(pid))); err == nil {
+	if err = f.Truncate(int64(len(pid))); err == nil {
 		_, err = f.WriteAt(pid, 0)
 	}
 	if err != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"testing"
 
+	"weir/internal/limit"
+	"weir/internal/limit/limittest"
 	"weir/internal/store"
 	"weir/internal/store/storetest"
 )
@@ -24,4 +26,19 @@ func open(t testing.TB, dir string) *store.Store {
 
 func TestSQLite(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) *store.Store { return open(t, t.TempDir()) })
+}
+
+// TestLedger holds the store to what limit.Ledger promises.
+func TestLedger(t *testing.T) {
+	used := func(l limit.Ledger, a limit.Account, from, to limit.Day) (n int64) {
+		days, err := l.(*store.Store).Usage(t.Context(), a.PlanID, a.KeyID, from, to)
+		if err != nil {
+			t.Error(err)
+		}
+		for _, d := range days {
+			n += d.Used
+		}
+		return n
+	}
+	limittest.TestLedger(t, func(t *testing.T) limit.Ledger { return open(t, t.TempDir()) }, used)
 }

@@ -39,8 +39,10 @@ func query(t *testing.T, s *store.Store, q store.KeyQuery) (ids []string) {
 }
 
 func apiKeys(t *testing.T, s *store.Store) {
-	full := catalog.APIKey{ID: "full", Name: "Ünï", Description: "d", CustomerID: "c", Enabled: true, CreatedDate: Epoch,
-		LastUpdatedDate: Epoch.Add(time.Nanosecond), Digest: digest(9), Sealed: []byte{0, 1, 2}, Tags: map[string]string{"k": "v"}}
+	full := catalog.APIKey{
+		ID: "full", Name: "Ünï", Description: "d", CustomerID: "c", Enabled: true, CreatedDate: Epoch,
+		LastUpdatedDate: Epoch.Add(time.Nanosecond), Digest: digest(9), Sealed: []byte{0, 1, 2}, Tags: map[string]string{"k": "v"},
+	}
 	roundTrip(t, s, full)
 	roundTrip(t, s, catalog.APIKey{ID: "bare", Digest: digest(10)})
 	roundTrip(t, s, catalog.APIKey{ID: "zero"}) // a digest of zeros is a digest
@@ -71,8 +73,14 @@ func apiKeys(t *testing.T, s *store.Store) {
 
 func apiKeyFilters(t *testing.T, s *store.Store) {
 	for i, k := range []catalog.APIKey{
-		{ID: "a", Name: "team-1", CustomerID: "c1"}, {ID: "b", Name: "Team-2", CustomerID: "c1"}, {ID: "c", Name: "team%x", CustomerID: "C1"},
-		{ID: "d", Name: "team_x"}, {ID: "e", Name: "tea"}, {ID: "f", Name: "teb"}, {ID: "g", Name: "team\U0010FFFF"}, {ID: "h", Name: "\xff\xffz"},
+		{ID: "a", Name: "team-1", CustomerID: "c1"},
+		{ID: "b", Name: "Team-2", CustomerID: "c1"},
+		{ID: "c", Name: "team%x", CustomerID: "C1"},
+		{ID: "d", Name: "team_x"},
+		{ID: "e", Name: "tea"},
+		{ID: "f", Name: "teb"},
+		{ID: "g", Name: "team\U0010FFFF"},
+		{ID: "h", Name: "\xff\xffz"},
 	} {
 		k.Digest = digest(i)
 		put(t, s, k)

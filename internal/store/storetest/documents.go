@@ -28,11 +28,16 @@ func roundTrip[T catalog.Entry](t *testing.T, s *store.Store, e T) {
 
 func documentsRoundTrip(t *testing.T, s *store.Store) {
 	size := 1024
-	api := catalog.RestAPI{ID: "abc123", Name: "Größe \x00 ≤", CreatedDate: Epoch, MinimumCompressionSize: &size,
-		BinaryMediaTypes: []string{"*/*"}, EndpointTypes: []string{"EDGE"}, Tags: map[string]string{"a": "b"}}
+	api := catalog.RestAPI{
+		ID: "abc123", Name: "Größe \x00 ≤", CreatedDate: Epoch, MinimumCompressionSize: &size,
+		BinaryMediaTypes: []string{"*/*"}, EndpointTypes: []string{"EDGE"}, Tags: map[string]string{"a": "b"},
+	}
 	res := catalog.Resource{APIID: "abc123", ID: "r1", Path: "/", Methods: map[string]*catalog.Method{
-		"ANY": {HTTPMethod: "ANY", AuthorizationType: "NONE", Integration: &catalog.Integration{Type: "MOCK",
-			Responses: map[string]*catalog.IntegrationResponse{"200": {StatusCode: "200"}}}}}}
+		"ANY": {HTTPMethod: "ANY", AuthorizationType: "NONE", Integration: &catalog.Integration{
+			Type:      "MOCK",
+			Responses: map[string]*catalog.IntegrationResponse{"200": {StatusCode: "200"}},
+		}},
+	}}
 	dep := catalog.Deployment{APIID: "abc123", ID: "d1", CreatedDate: Epoch, API: api}
 	for range 2000 { // large: compressed, many pages
 		dep.Resources = append(dep.Resources, res)
@@ -40,10 +45,14 @@ func documentsRoundTrip(t *testing.T, s *store.Store) {
 	roundTrip(t, s, api)
 	roundTrip(t, s, res)
 	roundTrip(t, s, dep)
-	roundTrip(t, s, catalog.Stage{APIID: "abc123", StageName: "prod", DeploymentID: "d1", CreatedDate: Epoch, LastUpdatedDate: Epoch,
-		MethodSettings: map[string]catalog.MethodSetting{"*/*": {ThrottlingRateLimit: -1, ThrottlingBurstLimit: -1}}})
-	roundTrip(t, s, catalog.UsagePlan{ID: "p1", Name: "free", Throttle: &catalog.Throttle{RateLimit: 0.1, BurstLimit: 1},
-		Quota: &catalog.Quota{Limit: 10, Period: catalog.PeriodDay}, APIStages: []catalog.PlanStage{{APIID: "abc123", Stage: "prod"}}})
+	roundTrip(t, s, catalog.Stage{
+		APIID: "abc123", StageName: "prod", DeploymentID: "d1", CreatedDate: Epoch, LastUpdatedDate: Epoch,
+		MethodSettings: map[string]catalog.MethodSetting{"*/*": {ThrottlingRateLimit: -1, ThrottlingBurstLimit: -1}},
+	})
+	roundTrip(t, s, catalog.UsagePlan{
+		ID: "p1", Name: "free", Throttle: &catalog.Throttle{RateLimit: 0.1, BurstLimit: 1},
+		Quota: &catalog.Quota{Limit: 10, Period: catalog.PeriodDay}, APIStages: []catalog.PlanStage{{APIID: "abc123", Stage: "prod"}},
+	})
 	roundTrip(t, s, catalog.Function{Name: "timestamper", Runtime: "python3.12", LastModified: Epoch, Architectures: []string{"x86_64"}})
 	roundTrip(t, s, catalog.Role{Name: "Lambda-Role", CreateDate: Epoch, AttachedPolicies: []string{"arn:aws:iam::aws:policy/x"}})
 }

@@ -88,8 +88,15 @@ func logs(t *testing.T, s *store.Store) {
 		limit         int
 		want          string
 	}{
-		{"g", "", 0, "a\x00\nbcdz"}, {"g", "2026/", 0, "a\x00\nbcd"}, {"g", "2026/", 2, "cd"}, {"g", "2026/[$LATEST]1", 0, "a\x00\ncd"},
-		{"g", "2027/%", 0, "z"}, {"g", "%", 0, ""}, {"h", "", 5, "x"}, {"H", "", 5, ""}, {"none", "", 5, ""},
+		{"g", "", 0, "a\x00\nbcdz"},
+		{"g", "2026/", 0, "a\x00\nbcd"},
+		{"g", "2026/", 2, "cd"},
+		{"g", "2026/[$LATEST]1", 0, "a\x00\ncd"},
+		{"g", "2027/%", 0, "z"},
+		{"g", "%", 0, ""},
+		{"h", "", 5, "x"},
+		{"H", "", 5, ""},
+		{"none", "", 5, ""},
 	} {
 		events, err := s.Logs(t.Context(), c.group, c.prefix, c.limit)
 		if err != nil {
