@@ -24,7 +24,6 @@ type call struct {
 	outcome  chan outcome // takes exactly one answer of the function
 	deadline time.Time
 	sent     time.Time
-	began    bool          // START was written
 	coldInit time.Duration // 0: warm
 }
 

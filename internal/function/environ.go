@@ -25,10 +25,14 @@ func (f *Functions) environ(fn *catalog.Function, taskRoot, shims, stream string
 		"LANG":                     "en_US.UTF-8",
 		"PATH":                     "/usr/local/bin:/usr/bin:/bin:/opt/bin",
 		"LD_LIBRARY_PATH":          taskRoot + ":" + taskRoot + "/lib",
-		"PYTHONPATH":               shims,
-		"NODE_PATH":                taskRoot,
 		"AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
 		"AWS_LAMBDA_LOG_FORMAT":    format,
+	}
+	switch familyOf(fn.Runtime) {
+	case "python":
+		env["PYTHONPATH"] = shims
+	case "nodejs":
+		env["NODE_PATH"] = taskRoot
 	}
 	if f.o.Endpoint != nil {
 		if url := f.o.Endpoint(); url != "" {
@@ -59,28 +63,15 @@ func (f *Functions) environ(fn *catalog.Function, taskRoot, shims, stream string
 	})
 	if strings.HasPrefix(fn.Runtime, "provided") {
 		delete(env, "AWS_EXECUTION_ENV") // as on AWS: a provided runtime names itself
-		delete(env, "PYTHONPATH")
-		delete(env, "NODE_PATH")
-		maps.Copy(env, owners(fn, "PYTHONPATH", "NODE_PATH"))
 	}
 	if f.o.Session != nil {
 		id, secret, token := f.o.Session(*fn)
 		env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], env["AWS_SESSION_TOKEN"] = id, secret, token
 	}
-	list := make([]string, 0, len(env)+1)
+	list := make([]string, 0, len(env)+1) // and the address of the Runtime API
 	for name, value := range env {
 		list = append(list, name+"="+value)
 	}
 	slices.Sort(list)
 	return list
-}
-
-func owners(fn *catalog.Function, names ...string) map[string]string {
-	own := map[string]string{}
-	for _, name := range names {
-		if value, ok := fn.Environment[name]; ok {
-			own[name] = value
-		}
-	}
-	return own
 }

@@ -2,7 +2,6 @@ package function
 
 import (
 	"bytes"
-	"fmt"
 	"math"
 	"os"
 	"strconv"
@@ -58,7 +57,6 @@ func (l *logs) begin(c *call) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.flushLocked()
-	c.began = true
 	l.tail = c.tail
 	l.emitLocked("START RequestId: " + c.id + " Version: " + latest + "\n")
 }
@@ -211,6 +209,3 @@ func (t *tail) add(s string) {
 func (t *tail) bytes() []byte {
 	return bytes.Clone(t.kept[max(0, len(t.kept)-tailSize):])
 }
-
-// String helps a test that fails.
-func (o outcome) String() string { return fmt.Sprintf("%s %s", o.fault, o.payload) }

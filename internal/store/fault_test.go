@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -45,8 +46,8 @@ var big = strings.Repeat("x", 100_000)
 
 func TestFullDisk(t *testing.T) {
 	s := openStore(t)
-	published := 0
-	s.Watch(func(*Tx, []Change) (func(), error) { return func() { published++ }, nil })
+	asked, published := 0, 0
+	s.Watch(func(*Tx, []Change) (func(), error) { asked++; return func() { published++ }, nil })
 	room := fill(t, s)
 	small, large := catalog.RestAPI{ID: "small"}, catalog.RestAPI{ID: "large", Description: big}
 	err := s.Update(t.Context(), func(tx *Tx) error {
@@ -60,16 +61,22 @@ func TestFullDisk(t *testing.T) {
 	}
 	// fn that drops the error: nothing of it may be stored.
 	err = s.Update(t.Context(), func(tx *Tx) error {
+		if err := Put(tx, small); err != nil {
+			return err
+		}
 		if Put(tx, large) == nil {
 			t.Error("the disk is not full")
 		}
-		if Put(tx, small) == nil {
+		if Put(tx, small) == nil || Put(tx, catalog.RestAPI{ID: "tiny"}) == nil {
 			t.Error("a failed transaction went on")
 		}
 		return nil
 	})
-	if err == nil {
-		t.Error("an Update that dropped the database's error was acknowledged")
+	if err == nil || !strings.Contains(err.Error(), "full") {
+		t.Errorf("an Update that dropped the database's error returned %v", err)
+	}
+	if asked != 0 {
+		t.Error("a watcher was asked about a failed transaction")
 	}
 	if err := s.AppendLogs(t.Context(), []telemetry.LogEvent{{Group: "g", Message: "m"}, {Group: "g", Message: big}}); err == nil {
 		t.Error("logs were written on a full disk")
@@ -140,6 +147,11 @@ func TestGather(t *testing.T) {
 	s := openStore(t)
 	if err := s.acquire(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+	late := &spendOp{}
+	late.taken.Store(true) // by its caller, who gave up as the first of a group
+	if group := s.gather([]*spendOp{late}); len(group) != 0 {
+		t.Error("a spend is run whose caller gave up")
 	}
 	const n = maxGroup + 10
 	answers := make(chan error, n)
@@ -267,6 +279,8 @@ func TestCloseWhileInUse(t *testing.T) {
 		go func() {
 			var r result
 			defer func() { results <- r }()
+			begin := sync.OnceFunc(func() { begun <- struct{}{} })
+			defer begin()
 			for i := 0; ; i++ {
 				_, _, err := s.Spend(context.Background(), limit.Account{PlanID: "p"}, 1, 1, 1<<30)
 				if err == nil {
@@ -286,9 +300,7 @@ func TestCloseWhileInUse(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				if i == 0 {
-					begun <- struct{}{}
-				}
+				begin()
 			}
 		}()
 	}
