@@ -60,7 +60,7 @@ func (a *App) buildControl(context.Context) error {
 	a.store.Watch(a.watch)
 	door, err := control.New(control.Options{
 		Region: a.o.Region, Account: a.o.Account, Credentials: a.credentials, AnyCredentials: a.o.AnyCredentials,
-		Logger: a.o.Logger,
+		Logger: a.o.Logger, Ready: a.ready,
 		Services: []protocol.Service{
 			apigateway.Service(apigateway.Options{
 				Store: a.store, Secret: a.secret, Region: a.o.Region, Account: a.o.Account, FlushUsage: a.limiter.Flush,
@@ -76,6 +76,17 @@ func (a *App) buildControl(context.Context) error {
 	a.door = door
 	a.tools = gateway.NewServer(a.gateway, gateway.ServerOptions{Fallback: http.Handler(door)})
 	return nil
+}
+
+// ready says whether the database answers: without it nothing can be changed
+// and no quota asked.
+func (a *App) ready() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	return a.store.View(ctx, func(tx *store.Tx) error {
+		_, err := tx.Meta(secretCheck)
+		return err
+	})
 }
 
 // load brings everything that is stored into memory, as the watcher would have.
