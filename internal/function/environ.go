@@ -44,23 +44,7 @@ func (f *Functions) environ(fn *catalog.Function, taskRoot, shims, stream string
 			env[name] = value
 		}
 	}
-	// These are Lambda's; catalog refuses functions that set them.
-	maps.Copy(env, map[string]string{
-		"_HANDLER":                        fn.Handler,
-		"AWS_LAMBDA_FUNCTION_NAME":        fn.Name,
-		"AWS_LAMBDA_FUNCTION_VERSION":     latest,
-		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": strconv.Itoa(fn.MemorySize),
-		"AWS_LAMBDA_LOG_GROUP_NAME":       group,
-		"AWS_LAMBDA_LOG_STREAM_NAME":      stream,
-		"AWS_LAMBDA_INITIALIZATION_TYPE":  "on-demand",
-		"AWS_REGION":                      f.o.Region,
-		"AWS_DEFAULT_REGION":              f.o.Region,
-		"AWS_EXECUTION_ENV":               "AWS_Lambda_" + fn.Runtime,
-		"LAMBDA_TASK_ROOT":                taskRoot,
-		"LAMBDA_RUNTIME_DIR":              shims,
-		"PWD":                             taskRoot,
-		"TZ":                              ":UTC",
-	})
+	maps.Copy(env, platformVariables(fn, f.o.Region, taskRoot, shims, group, stream))
 	if strings.HasPrefix(fn.Runtime, "provided") {
 		delete(env, "AWS_EXECUTION_ENV") // as on AWS: a provided runtime names itself
 	}
@@ -74,4 +58,24 @@ func (f *Functions) environ(fn *catalog.Function, taskRoot, shims, stream string
 	}
 	slices.Sort(list)
 	return list
+}
+
+// platformVariables are Lambda's own: catalog refuses functions that set them.
+func platformVariables(fn *catalog.Function, region, taskRoot, shims, group, stream string) map[string]string {
+	return map[string]string{
+		"_HANDLER":                        fn.Handler,
+		"AWS_LAMBDA_FUNCTION_NAME":        fn.Name,
+		"AWS_LAMBDA_FUNCTION_VERSION":     latest,
+		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": strconv.Itoa(fn.MemorySize),
+		"AWS_LAMBDA_LOG_GROUP_NAME":       group,
+		"AWS_LAMBDA_LOG_STREAM_NAME":      stream,
+		"AWS_LAMBDA_INITIALIZATION_TYPE":  "on-demand",
+		"AWS_REGION":                      region,
+		"AWS_DEFAULT_REGION":              region,
+		"AWS_EXECUTION_ENV":               "AWS_Lambda_" + fn.Runtime,
+		"LAMBDA_TASK_ROOT":                taskRoot,
+		"LAMBDA_RUNTIME_DIR":              shims,
+		"PWD":                             taskRoot,
+		"TZ":                              ":UTC",
+	}
 }
