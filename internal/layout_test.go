@@ -44,7 +44,9 @@ gateway                  : catalog invocation telemetry gateway/*
 control/SERVICE          : catalog invocation limit policy secret store telemetry function control/protocol
 control                  : catalog policy sigv4 telemetry control/*
 app                      : *
-cli                      : app catalog
+cli/publish              :
+cli/verify               :
+cli                      : app catalog cli/*
 `
 
 // engines are the HTTP engines. Under gateway/ only server*.go and the HTTP
@@ -188,7 +190,7 @@ func ruleOf(table map[string][]string, pkg string) ([]string, bool) {
 func allowed(rule []string, pkg, imported string) bool {
 	for _, r := range rule {
 		if r == "*" {
-			return imported != "cli"
+			return imported != "cli" && !strings.HasPrefix(imported, "cli/")
 		}
 		if r == imported {
 			return true
@@ -239,6 +241,9 @@ func TestRulesCatchViolations(t *testing.T) {
 		{"store/storetest", "store", true},
 		{"app", "gateway", true},
 		{"app", "cli", false},
+		{"app", "cli/publish", false},
+		{"cli", "cli/publish", true},
+		{"cli/publish", "app", false},
 		{"cli", "gateway", false},
 	} {
 		rule, known := ruleOf(table, c.pkg)

@@ -91,6 +91,10 @@ Exit codes: 0 done, 1 failed, 2 wrong command line, 3 no running server found.`,
 		Args:          cobra.NoArgs, // checked only when there is something to run
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.AddCommand(newServe(), newEnv(), newVersion())
+	root.AddCommand(
+		newEnv(),
+		newServe(),
+		newVersion(),
+	)
 	return root
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 	"time"
 
@@ -76,24 +75,21 @@ func absent(err error) bool {
 type variable struct{ name, value string }
 
 func environment(data string) ([]variable, error) {
-	running, err := app.FindRunning(data)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &failure{exitAbsent, fmt.Errorf("no server is running on the data folder %s: start one with 'weir serve --data %s', or name the right folder with --data", data, data)}
-	}
+	c, err := connect(data)
 	if err != nil {
-		return nil, &failure{exitFailure, err}
+		return nil, err
 	}
 	key, err := app.RootAccessKey(data)
 	if err != nil {
 		return nil, &failure{exitFailure, err}
 	}
 	return []variable{
-		{"AWS_ENDPOINT_URL", running.ControlURL},
+		{"AWS_ENDPOINT_URL", c.running.ControlURL},
 		{"AWS_ACCESS_KEY_ID", key.ID},
 		{"AWS_SECRET_ACCESS_KEY", key.Secret},
-		{"AWS_REGION", running.Region},
-		{"AWS_DEFAULT_REGION", running.Region},
-		{"WEIR_GATEWAY_URL", running.GatewayURL},
+		{"AWS_REGION", c.running.Region},
+		{"AWS_DEFAULT_REGION", c.running.Region},
+		{"WEIR_GATEWAY_URL", c.running.GatewayURL},
 	}, nil
 }
 

@@ -56,7 +56,10 @@ type Options struct {
 	Now            func() time.Time // nil: time.Now
 	Logger         *slog.Logger     // nil: slog.Default
 	Ready          func() error     // nil: always ready
-	MaxBody        int64            // 0: DefaultMaxBody
+	// Own are weir's own routes by their whole path, "/_weir/requests". Only
+	// the account's root gets through, by a signature for the service "weir".
+	Own     map[string]http.Handler
+	MaxBody int64 // 0: DefaultMaxBody
 }
 
 // Door is the handler of the control address. Safe for concurrent use.
@@ -83,6 +86,7 @@ func New(o Options) (*Door, error) {
 		o.MaxBody = DefaultMaxBody
 	}
 	d := &Door{o: o, services: map[string]*protocol.Service{}}
+	d.services[ownService] = &protocol.Service{Name: ownService, Wire: protocol.RESTJSON, Logger: o.Logger}
 	d.unknown[0] = &protocol.Service{Wire: protocol.RESTJSON}
 	d.unknown[1] = &protocol.Service{Wire: protocol.QueryXML, Namespace: "http://webservices.amazon.com/AWSFault/2005-15-09"}
 	for _, s := range slices.Clone(o.Services) {
@@ -210,6 +214,9 @@ func (d *Door) admitAnybody(p *passage) error {
 	}
 	if err := d.readBody(p); err != nil {
 		return err
+	}
+	if _, own := d.o.Own[p.r.URL.Path]; own {
+		p.service = d.services[ownService]
 	}
 	for i := 0; p.service == nil && i < len(d.ordered); i++ {
 		if d.ordered[i].Lookup(p.r, p.body) != "" {

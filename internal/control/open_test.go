@@ -2,6 +2,8 @@ package control_test
 
 import (
 	"errors"
+	"io"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -68,5 +70,36 @@ func TestHealthAndReadyAreOpen(t *testing.T) {
 	}
 	if w := get("POST", "/_weir/health"); w.Code != 405 {
 		t.Errorf("%d", w.Code)
+	}
+}
+
+// TestOwnRoutesAreForRoot: what Options.Own adds answers root's signature for
+// the service "weir" and nobody else's.
+func TestOwnRoutesAreForRoot(t *testing.T) {
+	echo := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		_, _ = w.Write(append([]byte("got "), body...))
+	})
+	d := newDoor(t, func(o *control.Options) { o.Own = map[string]http.Handler{"/_weir/echo": echo} })
+	own := ask{target: "/_weir/echo?n=1", service: "weir", body: "hello"}
+	if w := d.do(own); w.Code != 200 || w.Body.String() != "got hello" {
+		t.Errorf("root: %d %s", w.Code, w.Body)
+	}
+	for name, edit := range map[string]func(*ask){
+		"unsigned":        func(a *ask) { a.unsigned = true },
+		"another service": func(a *ask) { a.service = "sts" },
+		"another region":  func(a *ask) { a.region = "eu-west-1" },
+		"wrong secret":    func(a *ask) { a.secret = "guess" },
+		"a session":       func(a *ask) { a.key, a.secret, a.token = sessionKey, "session-secret", "live" },
+		"cross-origin":    func(a *ask) { a.header = map[string]string{"Origin": "https://evil.example"} },
+	} {
+		a := own
+		edit(&a)
+		if w := d.do(a); w.Code != 403 || strings.Contains(w.Body.String(), "got") {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+	}
+	if w := d.do(ask{target: "/_weir/other", service: "weir"}); w.Code != 404 {
+		t.Errorf("no such route: %d", w.Code)
 	}
 }

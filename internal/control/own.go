@@ -1,13 +1,28 @@
 package control
 
 import (
+	"bytes"
+	"io"
 	"net/http"
 	"strconv"
+
+	"github.com/google/uuid"
+
+	"weir/internal/control/protocol"
+	"weir/internal/sigv4"
 )
 
+// ownService is the service that signatures for weir's own routes name.
+const ownService = "weir"
+
 // serveOwn answers what is weir's own on this address: whether the process
-// lives and whether it can work, open to everybody who reaches the address.
+// lives and whether it can work, open to everybody who reaches the address,
+// and what Options.Own adds, for root only.
 func (d *Door) serveOwn(w http.ResponseWriter, r *http.Request, path string) {
+	if handler, ok := d.o.Own[path]; ok {
+		d.serveSigned(w, r, handler)
+		return
+	}
 	status, body := http.StatusNotFound, `{"message":"Not Found"}`
 	switch path {
 	case "/_weir/health":
@@ -33,4 +48,35 @@ func (d *Door) serveOwn(w http.ResponseWriter, r *http.Request, path string) {
 	if r.Method != http.MethodHead {
 		_, _ = w.Write([]byte(body)) // the caller may be gone; nothing is left to tell it
 	}
+}
+
+// serveSigned lets the account's root through to one of weir's own handlers,
+// which gets the body that the signature covered.
+func (d *Door) serveSigned(w http.ResponseWriter, r *http.Request, handler http.Handler) {
+	start := d.o.Now()
+	p := &passage{w: w, r: canonical(r), requestID: uuid.NewString(), now: start}
+	o := protocol.Outcome{Operation: r.URL.Path}
+	if err := d.admitOwn(p); err != nil {
+		o = d.refuse(p, err)
+	} else {
+		p.r.Body = io.NopCloser(bytes.NewReader(p.body))
+		handler.ServeHTTP(w, p.r)
+	}
+	d.log(p, o, d.o.Now().Sub(start))
+}
+
+func (d *Door) admitOwn(p *passage) error {
+	if crossOrigin(p.r) {
+		return denied("Requests from web pages of another origin are not accepted")
+	}
+	if d.o.AnyCredentials {
+		return d.admitAnybody(p)
+	}
+	if err := d.authenticate(p); err != nil {
+		return err
+	}
+	if p.service.Name != ownService {
+		return &sigv4.Error{Reason: sigv4.Invalid, Message: "Credential should be scoped to correct service: '" + ownService + "'. "}
+	}
+	return authorize(p.service, p.caller, "weir:"+p.r.URL.Path, "*")
 }

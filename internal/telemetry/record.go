@@ -16,23 +16,23 @@ const (
 // Record is what happened to one request. It owns its strings (they are not
 // memory of the HTTP engine). It never holds a key value.
 type Record struct {
-	RequestID    string
-	Time         time.Time
-	Method       string
-	Path         string
-	Status       int
-	APIID        string
-	Stage        string
-	ResourcePath string
-	KeyID        string
-	PlanID       string
-	Verdict      string // one of the above
-	Reason       string // gateway response type of a refusal: THROTTLED, QUOTA_EXCEEDED, INVALID_API_KEY …
-	Detail       string // the execution log's sentence, for people
-	SourceIP     string
-	UserAgent    string
-	RequestSize  int
-	ResponseSize int
-	Latency      time.Duration
-	Integration  time.Duration // part of Latency spent in the integration
+	RequestID    string        `json:"requestId"`
+	Time         time.Time     `json:"time"`
+	Method       string        `json:"method"`
+	Path         string        `json:"path"`
+	Status       int           `json:"status"`
+	APIID        string        `json:"apiId,omitempty"`
+	Stage        string        `json:"stage,omitempty"`
+	ResourcePath string        `json:"resourcePath,omitempty"`
+	KeyID        string        `json:"keyId,omitempty"`
+	PlanID       string        `json:"planId,omitempty"`
+	Verdict      string        `json:"verdict"`          // one of the above
+	Reason       string        `json:"reason,omitempty"` // gateway response type of a refusal: THROTTLED, QUOTA_EXCEEDED, INVALID_API_KEY …
+	Detail       string        `json:"detail,omitempty"` // the execution log's sentence, for people
+	SourceIP     string        `json:"sourceIp"`
+	UserAgent    string        `json:"userAgent,omitempty"`
+	RequestSize  int           `json:"requestSize"`  // bytes of the body
+	ResponseSize int           `json:"responseSize"` // bytes of the body
+	Latency      time.Duration `json:"latency"`      // nanoseconds
+	Integration  time.Duration `json:"integration"`  // part of Latency spent in the integration
 }

@@ -1,0 +1,76 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"weir/internal/app"
+)
+
+// connection is a running server, as its owner reaches it.
+type connection struct {
+	data    string
+	running app.Running
+	aws     aws.Config // for the clients of AWS's SDK
+}
+
+// connect finds the server that runs on a data folder. Without one the command
+// ends with exitAbsent.
+func connect(data string) (*connection, error) {
+	running, err := app.FindRunning(data)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &failure{exitAbsent, fmt.Errorf("no server is running on the data folder %s: start one with 'weir serve --data %s', or name the right folder with --data", data, data)}
+	}
+	if err != nil {
+		return nil, &failure{exitFailure, err}
+	}
+	key, err := app.RootAccessKey(data)
+	if err != nil {
+		return nil, &failure{exitFailure, err}
+	}
+	return &connection{data: data, running: running, aws: aws.Config{
+		Region:       running.Region,
+		BaseEndpoint: aws.String(running.ControlURL),
+		Credentials:  credentials.NewStaticCredentialsProvider(key.ID, key.Secret, ""),
+	}}, nil
+}
+
+// own calls one of weir's own routes ("/_weir/requests?limit=10"), signed. The
+// caller closes the body; an answer other than 200 is an error that says what
+// the server said.
+func (c *connection) own(ctx context.Context, method, target string, body []byte) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.running.ControlURL+target, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(body)
+	key, err := c.aws.Credentials.Retrieve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := v4.NewSigner().SignHTTP(ctx, key, req, hex.EncodeToString(sum[:]), "weir", c.running.Region, time.Now()); err != nil {
+		return nil, err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if res.StatusCode != http.StatusOK {
+		defer res.Body.Close()
+		text, _ := io.ReadAll(io.LimitReader(res.Body, 4096))
+		return nil, fmt.Errorf("%s %s: the server answered %s: %s", method, target, res.Status, text)
+	}
+	return res, nil
+}
