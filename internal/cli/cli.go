@@ -32,6 +32,15 @@ type failure struct {
 func (f *failure) Error() string { return f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
 
+// asFailure gives an error that has no exit code yet exitFailure.
+func asFailure(err error) error {
+	var f *failure
+	if err == nil || errors.As(err, &f) {
+		return err
+	}
+	return &failure{exitFailure, err}
+}
+
 // Main runs one command line and returns the exit code. SIGINT and SIGTERM
 // cancel the command's context once; a second one ends the process as the
 // system would.

@@ -3,21 +3,19 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"weir/internal/app"
 )
 
 func newServe() *cobra.Command {
-	var (
-		o         app.Options
-		logFormat string
-		logLevel  string
-	)
+	var s serverFlags
 	c := &cobra.Command{
 		Use:   "serve",
 		Short: "Start the server",
@@ -35,32 +33,48 @@ SIGTERM and Ctrl-C drain: what is in flight is answered, then the server stops.`
 			return fromEnvironment(c.Flags())
 		},
 		RunE: func(c *cobra.Command, _ []string) error {
-			logger, err := newLogger(c, logFormat, logLevel)
+			o, err := s.options(c.ErrOrStderr())
 			if err != nil {
 				return err
 			}
-			o.Logger = logger
-			if err := o.Validate(); err != nil {
-				return err
-			}
-			return serve(c.Context(), o)
+			return serve(c.Context(), o, nil)
 		},
 	}
-	f := c.Flags()
-	f.StringVar(&o.Data, "data", defaultData(), "data folder; made when missing")
-	f.StringVar(&o.GatewayAddr, "gateway-addr", ":8080", "address for callers")
-	f.StringVar(&o.ControlAddr, "control-addr", "127.0.0.1:4566", "address for AWS's tools")
-	f.StringVar(&o.SecretFile, "secret-file", "", "server secret (default: made in the data folder)")
-	f.StringVar(&o.Account, "account", "000000000000", "AWS account id to answer as: 12 digits")
-	f.StringVar(&o.Region, "region", "us-east-1", "AWS region to answer as")
-	f.BoolVar(&o.AnyCredentials, "any-credentials", false, "for tests: accept any signature; the control address must be loopback")
-	f.DurationVar(&o.DrainLimit, "drain-limit", 30*time.Second, "how long a stop waits for calls in flight")
-	f.StringVar(&logFormat, "log-format", "text", "format of the server's own log: text or json")
-	f.StringVar(&logLevel, "log-level", "info", "least level logged: debug, info, warn or error")
+	s.register(c.Flags(), "info")
 	return c
 }
 
-func newLogger(c *cobra.Command, format, level string) (*slog.Logger, error) {
+// serverFlags is what every command that starts a server takes.
+type serverFlags struct {
+	app.Options
+	logFormat, logLevel string
+}
+
+func (s *serverFlags) register(f *pflag.FlagSet, logLevel string) {
+	f.StringVar(&s.Data, "data", defaultData(), "data folder; made when missing")
+	f.StringVar(&s.GatewayAddr, "gateway-addr", ":8080", "address for callers")
+	f.StringVar(&s.ControlAddr, "control-addr", "127.0.0.1:4566", "address for AWS's tools")
+	f.StringVar(&s.SecretFile, "secret-file", "", "server secret (default: made in the data folder)")
+	f.StringVar(&s.Account, "account", "000000000000", "AWS account id to answer as: 12 digits")
+	f.StringVar(&s.Region, "region", "us-east-1", "AWS region to answer as")
+	f.BoolVar(&s.AnyCredentials, "any-credentials", false, "for tests: accept any signature; the control address must be loopback")
+	f.DurationVar(&s.DrainLimit, "drain-limit", 30*time.Second, "how long a stop waits for calls in flight")
+	f.StringVar(&s.logFormat, "log-format", "text", "format of the server's own log: text or json")
+	f.StringVar(&s.logLevel, "log-level", logLevel, "least level logged: debug, info, warn or error")
+}
+
+// options gives what app.New takes, checked, with a logger that writes to log.
+func (s *serverFlags) options(log io.Writer) (app.Options, error) {
+	logger, err := newLogger(log, s.logFormat, s.logLevel)
+	if err != nil {
+		return app.Options{}, err
+	}
+	o := s.Options
+	o.Logger = logger
+	return o, o.Validate()
+}
+
+func newLogger(w io.Writer, format, level string) (*slog.Logger, error) {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(level)); err != nil {
 		return nil, fmt.Errorf("--log-level %q: choose debug, info, warn or error", level)
@@ -68,22 +82,32 @@ func newLogger(c *cobra.Command, format, level string) (*slog.Logger, error) {
 	o := &slog.HandlerOptions{Level: l}
 	switch format {
 	case "text":
-		return slog.New(slog.NewTextHandler(c.ErrOrStderr(), o)), nil
+		return slog.New(slog.NewTextHandler(w, o)), nil
 	case "json":
-		return slog.New(slog.NewJSONHandler(c.ErrOrStderr(), o)), nil
+		return slog.New(slog.NewJSONHandler(w, o)), nil
 	}
 	return nil, fmt.Errorf("--log-format %q: choose text or json", format)
 }
 
-// serve runs an app until ctx is done, then drains it.
-func serve(ctx context.Context, o app.Options) error {
+// serve runs an app until ctx is done, then drains it. beside, when there is
+// one, runs while the server does, with a context that ends when the server
+// has stopped; when it returns, the server stops, with its error.
+func serve(ctx context.Context, o app.Options, beside func(context.Context) error) error {
 	a, err := app.New(ctx, o)
 	if err != nil {
 		return &failure{exitFailure, err}
 	}
+	lasting, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	ended := make(chan error, 1)
 	runErr := a.Start()
 	if runErr == nil {
+		if beside != nil {
+			go func() { ended <- beside(lasting) }()
+		}
 		select {
+		case runErr = <-ended:
+			beside = nil
 		case <-ctx.Done():
 			o.Logger.Info("stopping: answering what is in flight", "limit", o.DrainLimit.String(), "pid", os.Getpid())
 		case runErr = <-a.Failed():
@@ -93,8 +117,12 @@ func serve(ctx context.Context, o app.Options) error {
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.DrainLimit)
 	defer cancel()
 	stopErr := a.Stop(stopCtx)
+	end()
+	if beside != nil && runErr == nil {
+		<-ended // ended by us, so whatever it says is no failure
+	}
 	if runErr != nil {
-		return &failure{exitFailure, runErr}
+		return asFailure(runErr)
 	}
 	if stopErr != nil {
 		return &failure{exitFailure, stopErr}
