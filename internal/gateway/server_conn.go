@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -9,15 +10,41 @@ import (
 	"time"
 )
 
-// listener hands out connections that know their peer and their server.
+// listener hands out connections that know their peer and their server. One
+// goroutine accepts.
 type listener struct {
 	net.Listener
 	server *Server
+	warned time.Time // when it was last said that none can be accepted
+}
+
+// Pauses while no connection can be accepted, and between two warnings of it.
+const (
+	acceptPause    = 5 * time.Millisecond
+	acceptMaxPause = 100 * time.Millisecond
+	acceptWarnings = time.Minute
+)
+
+// accept waits out what passes by itself, such as having no descriptor left:
+// to the engine every error is the end of the address.
+func (l *listener) accept() (net.Conn, error) {
+	for pause := acceptPause; ; pause = min(2*pause, acceptMaxPause) {
+		c, err := l.Listener.Accept()
+		var passing interface{ Temporary() bool }
+		if err == nil || !errors.As(err, &passing) || !passing.Temporary() {
+			return c, err
+		}
+		if now := time.Now(); now.Sub(l.warned) > acceptWarnings {
+			l.warned = now
+			l.server.log.Warn("no connection can be accepted; it is tried again (are there enough file descriptors? See ulimit -n)", "error", err)
+		}
+		time.Sleep(pause)
+	}
 }
 
 // Accept implements net.Listener.
 func (l *listener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
+	c, err := l.accept()
 	if err != nil {
 		return nil, err
 	}
