@@ -50,7 +50,7 @@ func (a *App) buildGateway(context.Context) error {
 			}
 		},
 	})
-	a.callers = gateway.NewServer(a.gateway, a.o.Edge.callers())
+	a.callers = gateway.NewServer(a.gateway, gateway.ServerOptions{})
 	return nil
 }
 
@@ -74,9 +74,7 @@ func (a *App) buildControl(context.Context) error {
 		return err
 	}
 	a.door = door
-	tools := a.o.Edge.tools()
-	tools.Fallback = http.Handler(door)
-	a.tools = gateway.NewServer(a.gateway, tools)
+	a.tools = gateway.NewServer(a.gateway, gateway.ServerOptions{Fallback: http.Handler(door)})
 	return nil
 }
 

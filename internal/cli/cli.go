@@ -7,13 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
 
-	"github.com/aws/smithy-go"
 	"github.com/spf13/cobra"
 )
 
@@ -23,6 +21,8 @@ const (
 	exitFailure = 1 // it was tried and failed
 	exitUsage   = 2 // the command line is wrong; nothing was tried
 	exitAbsent  = 3 // there is no running server in that data folder
+
+	exitUnreachable = 4 // verify: nothing answers at the URL
 )
 
 // failure is an error with the exit code it ends the process with.
@@ -62,40 +62,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return exitOK
 	}
-	code, message := verdict(err)
-	fmt.Fprintf(stderr, "weir: %s\n", message)
-	if code != exitUsage {
-		return code
+	fmt.Fprintf(stderr, "weir: %v\n", err)
+	var f *failure
+	if errors.As(err, &f) {
+		return f.code
 	}
 	// Every command's own errors are failures; what is left is cobra's word
 	// about the command line.
 	fmt.Fprintf(stderr, "Run 'weir %s--help' for usage.\n", helpFor(root, args))
 	return exitUsage
-}
-
-// verdict gives the exit code of an error and what is said of it. A call of
-// AWS's SDK that failed is told in the server's words, without the SDK's.
-func verdict(err error) (code int, message string) {
-	code, message = exitUsage, err.Error()
-	var call *smithy.OperationError
-	if errors.As(err, &call) {
-		code = exitFailure
-		short := call.Err.Error()
-		var answer smithy.APIError
-		var dial *net.OpError
-		switch {
-		case errors.As(call, &answer):
-			short = fmt.Sprintf("%s: %s: %s", call.OperationName, answer.ErrorCode(), answer.ErrorMessage())
-		case errors.As(call, &dial) && dial.Op == "dial":
-			code, short = exitAbsent, fmt.Sprintf("no server answers on %s: %v", dial.Addr, dial.Err)
-		}
-		message = strings.Replace(message, call.Error(), short, 1)
-	}
-	var f *failure
-	if errors.As(err, &f) {
-		code = f.code
-	}
-	return code, message
 }
 
 // helpFor names the command that args were meant for, so that the hint leads
@@ -130,6 +105,7 @@ Exit codes: 0 done, 1 failed, 2 wrong command line, 3 no running server found.`,
 	root.AddCommand(
 		newEnv(),
 		newServe(),
+		newVerify(),
 		newVersion(),
 	)
 	return root

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"net/netip"
 	"strings"
 	"unsafe"
 
@@ -22,7 +23,7 @@ func accept(ctx *fasthttp.RequestCtx, req *message.Request, limit int) *problem 
 		return malformed
 	}
 	var ok bool
-	if req.Host, req.Path, req.Query, ok = target(view(h.Host()), view(h.RequestURI())); !ok {
+	if req.Host, req.Path, req.Query, ok = target(h); !ok {
 		return malformed
 	}
 	if len(h.RequestURI()) > maxURL {
@@ -44,9 +45,13 @@ func accept(ctx *fasthttp.RequestCtx, req *message.Request, limit int) *problem 
 	if body := ctx.Request.Body(); len(body) > 0 {
 		req.Body = body
 	}
-	req.Method = verb(view(h.Method()), req.Header)
+	req.Method = verb(h, req.Header)
 	req.Received = ctx.Time()
-	connOf(ctx.Conn()).introduce(req)
+	req.Scheme = "http"
+	req.Source = netip.IPv4Unspecified()
+	if c, ok := ctx.Conn().(*conn); ok {
+		req.Source, req.Port = c.source, c.port
+	}
 	identify(req)
 	return nil
 }
@@ -56,7 +61,9 @@ func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // target splits the request target. An absolute one names the host as well;
 // anything but a path is none of ours.
-func target(host, uri string) (_, path, query string, ok bool) {
+func target(h *fasthttp.RequestHeader) (host, path, query string, ok bool) {
+	host = view(h.Host())
+	uri := view(h.RequestURI())
 	if !strings.HasPrefix(uri, "/") {
 		_, rest, found := strings.Cut(uri, "://")
 		if !found {
@@ -77,14 +84,14 @@ func target(host, uri string) (_, path, query string, ok bool) {
 // verb is the request's verb, or the one that X-HTTP-Method-Override names
 // instead. It counts before anything is matched, so that protection and
 // integration see the method that is run.
-func verb(sent string, fields message.Header) string {
+func verb(h *fasthttp.RequestHeader, fields message.Header) string {
 	if override, ok := fields.Last("X-HTTP-Method-Override"); ok {
 		switch override {
 		case "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT":
 			return override
 		}
 	}
-	return sent
+	return view(h.Method())
 }
 
 // called reports whether a request is in a caller's form.
