@@ -50,7 +50,7 @@ func (a *App) buildGateway(context.Context) error {
 			}
 		},
 	})
-	a.callers = gateway.NewServer(a.gateway, gateway.ServerOptions{})
+	a.callers = gateway.NewServer(a.gateway, a.o.Edge.callers())
 	return nil
 }
 
@@ -74,7 +74,9 @@ func (a *App) buildControl(context.Context) error {
 		return err
 	}
 	a.door = door
-	a.tools = gateway.NewServer(a.gateway, gateway.ServerOptions{Fallback: http.Handler(door)})
+	tools := a.o.Edge.tools()
+	tools.Fallback = http.Handler(door)
+	a.tools = gateway.NewServer(a.gateway, tools)
 	return nil
 }
 

@@ -29,6 +29,7 @@ type Options struct {
 	AnyCredentials bool          // for tests: any signature is accepted; loopback control address only
 	DrainLimit     time.Duration // how long a stop waits for calls in flight; default 30 s
 	Logger         *slog.Logger  // default: discards
+	Edge
 }
 
 var (
@@ -60,6 +61,9 @@ func (o *Options) Validate() error {
 		return fmt.Errorf("--region %q: give an AWS region such as us-east-1", o.Region)
 	case o.DrainLimit < 0:
 		return fmt.Errorf("--drain-limit %s: give a positive duration such as 30s", o.DrainLimit)
+	}
+	if err := o.Edge.validate(); err != nil {
+		return err
 	}
 	for _, a := range []struct{ flag, value string }{{"--gateway-addr", o.GatewayAddr}, {"--control-addr", o.ControlAddr}} {
 		if _, _, err := net.SplitHostPort(a.value); err != nil {

@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
 
+	"github.com/aws/smithy-go"
 	"github.com/spf13/cobra"
 )
 
@@ -62,15 +64,40 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintf(stderr, "weir: %v\n", err)
-	var f *failure
-	if errors.As(err, &f) {
-		return f.code
+	code, message := verdict(err)
+	fmt.Fprintf(stderr, "weir: %s\n", message)
+	if code != exitUsage {
+		return code
 	}
 	// Every command's own errors are failures; what is left is cobra's word
 	// about the command line.
 	fmt.Fprintf(stderr, "Run 'weir %s--help' for usage.\n", helpFor(root, args))
 	return exitUsage
+}
+
+// verdict gives the exit code of an error and what is said of it. A call of
+// AWS's SDK that failed is told in the server's words, without the SDK's.
+func verdict(err error) (code int, message string) {
+	code, message = exitUsage, err.Error()
+	var call *smithy.OperationError
+	if errors.As(err, &call) {
+		code = exitFailure
+		short := call.Err.Error()
+		var answer smithy.APIError
+		var dial *net.OpError
+		switch {
+		case errors.As(call, &answer):
+			short = fmt.Sprintf("%s: %s: %s", call.OperationName, answer.ErrorCode(), answer.ErrorMessage())
+		case errors.As(call, &dial) && dial.Op == "dial":
+			code, short = exitAbsent, fmt.Sprintf("no server answers on %s: %v", dial.Addr, dial.Err)
+		}
+		message = strings.Replace(message, call.Error(), short, 1)
+	}
+	var f *failure
+	if errors.As(err, &f) {
+		code = f.code
+	}
+	return code, message
 }
 
 // helpFor names the command that args were meant for, so that the hint leads

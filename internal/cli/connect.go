@@ -19,9 +19,10 @@ import (
 	"weir/internal/app"
 )
 
-// connection is a running server, as its owner reaches it.
+// connection is a running server, as its owner reaches it. Of a server that
+// --endpoint-url named only the control URL and the region are known.
 type connection struct {
-	data    string
+	data    string // "" for a server elsewhere
 	running app.Running
 	aws     aws.Config // for the clients of AWS's SDK
 }
@@ -73,4 +74,13 @@ func (c *connection) own(ctx context.Context, method, target string, body []byte
 		return nil, fmt.Errorf("%s %s: the server answered %s: %s", method, target, res.Status, text)
 	}
 	return res, nil
+}
+
+// callerURL is where callers reach the server. The control address answers
+// them too, so it stands in where nothing else is known.
+func (c *connection) callerURL() string {
+	if c.running.GatewayURL != "" {
+		return c.running.GatewayURL
+	}
+	return c.running.ControlURL
 }

@@ -3,18 +3,21 @@ package cli
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
 )
 
-// fromEnvironment lets WEIR_GATEWAY_ADDR stand for --gateway-addr and so on.
-// A flag on the command line wins. It runs before cobra reads the flags'
-// values, so that both are checked by the same code.
-func fromEnvironment(flags *pflag.FlagSet) error {
+// fromEnvironment lets WEIR_GATEWAY_ADDR stand for --gateway-addr and so on,
+// for all flags or for those that are named. A flag on the command line wins.
+// It runs before a command reads its flags' values, so that both are checked
+// by the same code.
+func fromEnvironment(flags *pflag.FlagSet, names ...string) error {
 	var failed error
 	flags.VisitAll(func(f *pflag.Flag) {
-		if f.Changed || f.Name == "help" || failed != nil {
+		named := len(names) == 0 || slices.Contains(names, f.Name)
+		if f.Changed || f.Name == "help" || !named || failed != nil {
 			return
 		}
 		if value, ok := os.LookupEnv(environmentName(f.Name)); ok {

@@ -58,6 +58,7 @@ func (s *serverFlags) register(f *pflag.FlagSet, logLevel string) {
 	f.StringVar(&s.Account, "account", "000000000000", "AWS account id to answer as: 12 digits")
 	f.StringVar(&s.Region, "region", "us-east-1", "AWS region to answer as")
 	f.BoolVar(&s.AnyCredentials, "any-credentials", false, "for tests: accept any signature; the control address must be loopback")
+	registerEdge(f, &s.Edge)
 	f.DurationVar(&s.DrainLimit, "drain-limit", 30*time.Second, "how long a stop waits for calls in flight")
 	f.StringVar(&s.logFormat, "log-format", "text", "format of the server's own log: text or json")
 	f.StringVar(&s.logLevel, "log-level", logLevel, "least level logged: debug, info, warn or error")

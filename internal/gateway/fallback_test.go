@@ -134,3 +134,41 @@ func TestFallbackPanic(t *testing.T) {
 		t.Errorf("logged %q", r.logged.String())
 	}
 }
+
+// TestFallbackStreams: what a handler flushes arrives while it goes on, and an
+// answer that it gives up is cut off, so that nobody takes it for whole.
+func TestFallbackStreams(t *testing.T) {
+	arrived := make(chan struct{})
+	r := newRig(t, ServerOptions{Fallback: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Set("Content-Type", "text/plain")
+		_, _ = io.WriteString(w, "first")
+		_ = http.NewResponseController(w).Flush()
+		<-arrived
+		_, _ = io.WriteString(w, "second")
+		if req.URL.Path == "/abort" {
+			panic(http.ErrAbortHandler)
+		}
+	})})
+	defer http.DefaultClient.CloseIdleConnections()
+	for _, path := range []string{"/whole", "/abort"} {
+		res, err := http.Get("http://" + r.addr + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := make([]byte, len("first"))
+		if _, err := io.ReadFull(res.Body, first); err != nil || string(first) != "first" {
+			t.Errorf("%s: %q, %v", path, first, err)
+		}
+		arrived <- struct{}{}
+		rest, err := io.ReadAll(res.Body)
+		if string(rest) != "second" || (err != nil) != (path == "/abort") {
+			t.Errorf("%s ended with %q, %v", path, rest, err)
+		}
+		res.Body.Close()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if strings.Contains(r.logged.String(), "panic") {
+		t.Errorf("giving up was logged as a fault: %s", r.logged.String())
+	}
+}

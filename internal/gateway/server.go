@@ -29,42 +29,55 @@ type ServerOptions struct {
 	HeaderTimeout time.Duration // from the first byte of a request to the end of its head; 0: 10 s
 	BodyTimeout   time.Duration // for the body after it; 0: 30 s
 	IdleTimeout   time.Duration // between two requests of a connection; 0: 75 s
+	WriteTimeout  time.Duration // for a caller to take an answer; 0: 1 min
+	// MaxConnections may be open at once, and MaxConnectionsPerAddress of them
+	// from one client (an IPv6 client is a /64). What is over is closed as it
+	// comes. 0: as many as come.
+	MaxConnections           int
+	MaxConnectionsPerAddress int
 	// Fallback answers requests that are in no caller's form. It gets copies
 	// only, so it may keep what it likes. nil: they are refused.
-	Fallback        http.Handler
-	FallbackMaxBody int // bytes that a body for Fallback may have; 0: 75 MB, more than AWS's largest upload
+	Fallback            http.Handler
+	FallbackMaxBody     int           // bytes that a body for Fallback may have; 0: 75 MB, more than AWS's largest upload
+	FallbackBodyTimeout time.Duration // for such a body; 0: 5 min, or BodyTimeout when that is longer
 }
 
 // Server serves one or more listeners. Its methods are safe for concurrent
 // use.
 type Server struct {
-	gateway      *Gateway
-	fallback     fasthttp.RequestHandler // nil: none
-	fallbackBody int
-	bodyTimeout  time.Duration
-	engine       *fasthttp.Server
-	log          *slog.Logger
+	gateway     *Gateway
+	fallback    fasthttp.RequestHandler // nil: none
+	calls, rest room                    // for what is in a caller's form, and for the fallback
+	engine      *fasthttp.Server
+	open        connections
+	log         *slog.Logger
 
 	ctx    context.Context // of every request; ends when Shutdown ran out of patience
 	cancel context.CancelFunc
 
-	mu    sync.Mutex // guards closed and conns
-	done  bool
-	conns map[*conn]struct{}
+	mu   sync.Mutex // guards done
+	done bool
+}
+
+// room is what the body of a request may take.
+type room struct {
+	bytes int
+	time  time.Duration
 }
 
 // NewServer makes a Server of a Gateway for one address.
 func NewServer(g *Gateway, o ServerOptions) *Server {
-	s := &Server{
-		gateway:      g,
-		fallbackBody: orDefault(o.FallbackMaxBody, 75_000_000),
-		bodyTimeout:  orDefault(o.BodyTimeout, 30*time.Second),
-		log:          g.log,
-		conns:        map[*conn]struct{}{},
-	}
+	s := &Server{gateway: g, log: g.log}
+	s.calls = room{maxBody, orDefault(o.BodyTimeout, 30*time.Second)}
+	s.rest = s.calls
 	if o.Fallback != nil {
 		s.fallback = s.adapt(o.Fallback)
+		s.rest = room{
+			bytes: orDefault(o.FallbackMaxBody, 75_000_000),
+			time:  orDefault(o.FallbackBodyTimeout, max(5*time.Minute, s.calls.time)),
+		}
 	}
+	s.open.init(o, g.log)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.engine = &fasthttp.Server{
 		Handler:        s.handle,
@@ -73,7 +86,7 @@ func NewServer(g *Gateway, o ServerOptions) *Server {
 		Logger:         silent{}, // it would print raw headers
 		ReadTimeout:    orDefault(o.HeaderTimeout, 10*time.Second),
 		IdleTimeout:    orDefault(o.IdleTimeout, 75*time.Second),
-		WriteTimeout:   time.Minute,
+		WriteTimeout:   orDefault(o.WriteTimeout, time.Minute),
 		// The request line and the header block have to fit together.
 		ReadBufferSize:                maxURL + maxHeader + 64,
 		MaxRequestBodySize:            maxBody,
@@ -123,15 +136,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if err == nil {
 		return nil
 	}
-	s.mu.Lock()
-	left := make([]*conn, 0, len(s.conns))
-	for c := range s.conns {
-		left = append(left, c)
-	}
-	s.mu.Unlock()
-	for _, c := range left {
-		_ = c.Conn.Close() // the engine's own Close follows
-	}
+	s.open.cut()
 	return err
 }
 
@@ -155,7 +160,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		x.reset()
 		exchanges.Put(x)
 	}()
-	problem := accept(ctx, &x.req, s.bodyLimit(&ctx.Request.Header))
+	problem := accept(ctx, &x.req, s.roomOf(&ctx.Request.Header).bytes)
 	switch {
 	case problem != nil:
 		s.refuseFraming(ctx, problem)
@@ -167,16 +172,20 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	}
 }
 
-// bodyLimit is how large this request's body may be.
-func (s *Server) bodyLimit(h *fasthttp.RequestHeader) int {
+// roomOf is what this request's body may take.
+func (s *Server) roomOf(h *fasthttp.RequestHeader) room {
+	host, path, _, _ := target(view(h.Host()), view(h.RequestURI()))
+	return s.roomFor(host, path)
+}
+
+func (s *Server) roomFor(host, path string) room {
 	if s.fallback == nil {
-		return maxBody
+		return s.calls
 	}
-	host, path, _, _ := target(h)
 	if _, ok := route.ParseAddress(host, path); ok {
-		return maxBody
+		return s.calls
 	}
-	return s.fallbackBody
+	return s.rest
 }
 
 // headerReceived runs between head and body. A request that will be refused
@@ -186,9 +195,9 @@ func (s *Server) headerReceived(h *fasthttp.RequestHeader) fasthttp.RequestConfi
 	if length == 0 || length == noLength {
 		return fasthttp.RequestConfig{}
 	}
-	limit := s.bodyLimit(h)
+	body := s.roomOf(h)
 	framing := framingOf(h.RawHeaders())
-	if framing.ambiguous() || length > limit {
+	if framing.ambiguous() || length > body.bytes {
 		h.SetContentLength(0)
 		h.SetConnectionClose()
 		for _, name := range framing.expect {
@@ -197,7 +206,7 @@ func (s *Server) headerReceived(h *fasthttp.RequestHeader) fasthttp.RequestConfi
 	} else if len(framing.expect) > 0 {
 		h.Set("Expect", "100-continue") // the engine knows it in this case only
 	}
-	return fasthttp.RequestConfig{ReadTimeout: s.bodyTimeout, MaxRequestBodySize: limit}
+	return fasthttp.RequestConfig{ReadTimeout: body.time, MaxRequestBodySize: body.bytes}
 }
 
 // noLength is what the engine says of a request without any length.
@@ -211,8 +220,8 @@ func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) {
 	case errors.As(err, &small):
 		s.refuseFraming(ctx, headerTooLarge)
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
-		s.refuseFraming(ctx, tooLong(s.bodyLimit(&ctx.Request.Header)))
-	case errors.Is(err, os.ErrDeadlineExceeded):
+		s.refuseFraming(ctx, tooLong(s.roomOf(&ctx.Request.Header).bytes))
+	case errors.Is(err, os.ErrDeadlineExceeded), connOf(ctx.Conn()).late():
 		s.refuseFraming(ctx, tooSlow)
 	default:
 		s.refuseFraming(ctx, malformed)
@@ -229,9 +238,7 @@ func (s *Server) refuseFraming(ctx *fasthttp.RequestCtx, p *problem) {
 		ctx.Response.Header.SetContentType(p.contentType)
 	}
 	ctx.Response.SetBodyString(p.body)
-	if c, ok := ctx.Conn().(*conn); ok {
-		c.linger.Store(true)
-	}
+	connOf(ctx.Conn()).lingers()
 }
 
 // problem is a request that was refused for how it was framed.

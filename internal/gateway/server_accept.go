@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bytes"
-	"net/netip"
 	"strings"
 	"unsafe"
 
@@ -23,7 +22,7 @@ func accept(ctx *fasthttp.RequestCtx, req *message.Request, limit int) *problem 
 		return malformed
 	}
 	var ok bool
-	if req.Host, req.Path, req.Query, ok = target(h); !ok {
+	if req.Host, req.Path, req.Query, ok = target(view(h.Host()), view(h.RequestURI())); !ok {
 		return malformed
 	}
 	if len(h.RequestURI()) > maxURL {
@@ -45,13 +44,9 @@ func accept(ctx *fasthttp.RequestCtx, req *message.Request, limit int) *problem 
 	if body := ctx.Request.Body(); len(body) > 0 {
 		req.Body = body
 	}
-	req.Method = verb(h, req.Header)
+	req.Method = verb(view(h.Method()), req.Header)
 	req.Received = ctx.Time()
-	req.Scheme = "http"
-	req.Source = netip.IPv4Unspecified()
-	if c, ok := ctx.Conn().(*conn); ok {
-		req.Source, req.Port = c.source, c.port
-	}
+	connOf(ctx.Conn()).introduce(req)
 	identify(req)
 	return nil
 }
@@ -61,9 +56,7 @@ func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // target splits the request target. An absolute one names the host as well;
 // anything but a path is none of ours.
-func target(h *fasthttp.RequestHeader) (host, path, query string, ok bool) {
-	host = view(h.Host())
-	uri := view(h.RequestURI())
+func target(host, uri string) (_, path, query string, ok bool) {
 	if !strings.HasPrefix(uri, "/") {
 		_, rest, found := strings.Cut(uri, "://")
 		if !found {
@@ -84,14 +77,14 @@ func target(h *fasthttp.RequestHeader) (host, path, query string, ok bool) {
 // verb is the request's verb, or the one that X-HTTP-Method-Override names
 // instead. It counts before anything is matched, so that protection and
 // integration see the method that is run.
-func verb(h *fasthttp.RequestHeader, fields message.Header) string {
+func verb(sent string, fields message.Header) string {
 	if override, ok := fields.Last("X-HTTP-Method-Override"); ok {
 		switch override {
 		case "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT":
 			return override
 		}
 	}
-	return view(h.Method())
+	return sent
 }
 
 // called reports whether a request is in a caller's form.

@@ -1,34 +1,87 @@
 package gateway
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/netip"
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"weir/internal/gateway/message"
 )
 
-// listener hands out connections that know their peer and their server.
+// listener hands out connections that know their peer and their server. One
+// goroutine accepts.
 type listener struct {
 	net.Listener
 	server *Server
+	warned time.Time // when it was last said that none can be accepted
+}
+
+// Pauses while no connection can be accepted, and between two warnings of it.
+const (
+	acceptPause    = 5 * time.Millisecond
+	acceptMaxPause = 100 * time.Millisecond
+	acceptWarnings = time.Minute
+)
+
+// accept waits out what passes by itself, such as having no descriptor left:
+// to the engine every error is the end of the address.
+func (l *listener) accept() (net.Conn, error) {
+	for pause := acceptPause; ; pause = min(2*pause, acceptMaxPause) {
+		c, err := l.Listener.Accept()
+		var passing interface{ Temporary() bool }
+		if err == nil || !errors.As(err, &passing) || !passing.Temporary() {
+			return c, err
+		}
+		if now := time.Now(); now.Sub(l.warned) > acceptWarnings {
+			l.warned = now
+			l.server.log.Warn("no connection can be accepted; it is tried again (are there enough file descriptors? See ulimit -n)", "error", err)
+		}
+		time.Sleep(pause)
+	}
 }
 
 // Accept implements net.Listener.
 func (l *listener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
+	for {
+		c, err := l.accept()
+		if err != nil {
+			return nil, err
+		}
+		if admitted := l.server.admit(c); admitted != nil {
+			return admitted, nil
+		}
 	}
-	wrapped := &conn{Conn: c, server: l.server, source: addressOf(c.RemoteAddr()).Addr()}
-	if local := addressOf(c.LocalAddr()); local.IsValid() {
-		wrapped.port = strconv.Itoa(int(local.Port()))
+}
+
+// admit makes a connection of ours of an accepted one, or closes it and
+// returns nil when there are too many.
+func (s *Server) admit(socket net.Conn) net.Conn {
+	c := &conn{Conn: socket, socket: socket, server: s, scheme: "http", source: addressOf(socket.RemoteAddr()).Addr()}
+	if local := addressOf(socket.LocalAddr()); local.IsValid() {
+		c.port = strconv.Itoa(int(local.Port()))
 	}
-	l.server.mu.Lock()
-	l.server.conns[wrapped] = struct{}{}
-	l.server.mu.Unlock()
-	return wrapped, nil
+	if !s.open.add(c) {
+		refuseConnection(socket)
+		return nil
+	}
+	if !s.open.claim(c, c.source) {
+		s.open.remove(c)
+		refuseConnection(socket)
+		return nil
+	}
+	return c
+}
+
+// refuseConnection closes a socket so that nothing of it stays behind.
+func refuseConnection(socket net.Conn) {
+	if tcp, ok := socket.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = socket.Close()
 }
 
 func addressOf(a net.Addr) netip.AddrPort {
@@ -42,11 +95,50 @@ func addressOf(a net.Addr) netip.AddrPort {
 
 // conn is one accepted connection.
 type conn struct {
-	net.Conn
-	server *Server
-	source netip.Addr
-	port   string
-	linger atomic.Bool // an answer was sent while the caller may still be sending
+	net.Conn          // what is read and written
+	socket   net.Conn // below it
+	server   *Server
+	source   netip.Addr
+	port     string // that the caller reached us on
+	scheme   string
+	linger   atomic.Bool // see lingers
+	deadline time.Time   // of reading, as the engine set it last
+
+	counted netip.Addr // the client it counts for, guarded by connections.mu; invalid: none
+}
+
+// connOf is the connection that the engine serves; nil when it is none of ours.
+func connOf(c net.Conn) *conn {
+	own, _ := c.(*conn)
+	return own
+}
+
+// introduce says who sent a request, and how.
+func (c *conn) introduce(req *message.Request) {
+	if c == nil {
+		req.Source, req.Scheme = netip.IPv4Unspecified(), "http"
+		return
+	}
+	req.Source, req.Port, req.Scheme = c.source, c.port, c.scheme
+}
+
+// lingers says that an answer was sent while the caller may still be sending.
+func (c *conn) lingers() {
+	if c != nil {
+		c.linger.Store(true)
+	}
+}
+
+// SetReadDeadline implements net.Conn.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	c.deadline = t
+	return c.Conn.SetReadDeadline(t)
+}
+
+// late reports whether the deadline for reading has passed. The engine's error
+// does not always say so.
+func (c *conn) late() bool {
+	return c != nil && !c.deadline.IsZero() && !time.Now().Before(c.deadline)
 }
 
 // Bounds of lingering.
@@ -64,8 +156,6 @@ func (c *conn) Close() error {
 			_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes)
 		}
 	}
-	c.server.mu.Lock()
-	delete(c.server.conns, c)
-	c.server.mu.Unlock()
+	c.server.open.remove(c)
 	return c.Conn.Close()
 }

@@ -17,7 +17,11 @@ import (
 func (s *Server) adapt(h http.Handler) fasthttp.RequestHandler {
 	handler := fasthttpadaptor.NewFastHTTPHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
-			if p := recover(); p != nil {
+			p := recover()
+			if p == http.ErrAbortHandler { // cuts off an answer that has begun
+				panic(p)
+			}
+			if p != nil {
 				s.log.Error("request handler panicked", "panic", p, "stack", string(debug.Stack()))
 				w.Header().Set("Content-Type", "application/json")
 				w.WriteHeader(http.StatusInternalServerError)

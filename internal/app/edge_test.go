@@ -1,0 +1,41 @@
+package app_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"weir/internal/app"
+)
+
+func TestEdgeDefaults(t *testing.T) {
+	o := options("data")
+	if err := o.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	if o.HeaderTimeout != 10*time.Second || o.BodyTimeout != 30*time.Second || o.IdleTimeout != 75*time.Second {
+		t.Errorf("deadlines %+v", o.Edge)
+	}
+	if o.MaxConnections < 100 || o.MaxConnections > 10_000 || o.MaxConnectionsPerAddress != max(16, o.MaxConnections/10) {
+		t.Errorf("caps %+v", o.Edge)
+	}
+}
+
+func TestEdgeRefusesWhatCannotBeRun(t *testing.T) {
+	for _, c := range []struct {
+		change func(*app.Edge)
+		want   string
+	}{
+		{func(e *app.Edge) { e.HeaderTimeout = -time.Second }, "--header-timeout -1s: give a duration"},
+		{func(e *app.Edge) { e.BodyTimeout = 2 * time.Hour }, "--body-timeout 2h0m0s: give a duration between 0 and 1h0m0s, such as 30s"},
+		{func(e *app.Edge) { e.IdleTimeout = -1 }, "--idle-timeout"},
+		{func(e *app.Edge) { e.MaxConnections = -1 }, "--max-connections -1"},
+		{func(e *app.Edge) { e.MaxConnectionsPerAddress = -1 }, "--max-connections-per-address -1"},
+	} {
+		o := options("data")
+		c.change(&o.Edge)
+		if err := o.Validate(); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("got %v, want %s", err, c.want)
+		}
+	}
+}

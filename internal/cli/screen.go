@@ -1,0 +1,77 @@
+package cli
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"golang.org/x/term"
+)
+
+// screen collects what a command shows and knows where it will be seen: on a
+// terminal of some size, or in a file or pipe, which gets it uncut and plain.
+type screen struct {
+	bytes.Buffer
+	terminal       bool
+	colour         bool
+	columns, lines int // of the terminal; 0 for none
+}
+
+// newScreen makes a screen for out. NO_COLOR (set to anything) and TERM=dumb
+// are obeyed.
+func newScreen(out io.Writer) *screen {
+	s := &screen{}
+	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		s.terminal = true
+		s.colour = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+		if columns, lines, err := term.GetSize(int(f.Fd())); err == nil {
+			s.columns, s.lines = columns, lines
+		}
+	}
+	return s
+}
+
+// printf adds text that we wrote ourselves. What others named goes through
+// clean first.
+func (s *screen) printf(format string, args ...any) { fmt.Fprintf(s, format, args...) }
+
+// style is how a text stands out on a terminal with colour.
+type style string
+
+const (
+	plain style = ""
+	good  style = "32" // green
+	bad   style = "31" // red
+	warn  style = "33" // yellow
+	faint style = "2"
+)
+
+// paint gives text in a style, unchanged where there is no colour.
+func (s *screen) paint(in style, text string) string {
+	if !s.colour || in == plain || text == "" {
+		return text
+	}
+	return "\x1b[" + string(in) + "m" + text + "\x1b[0m"
+}
+
+// clean makes text that others chose safe to print in one line: a name must
+// not move the cursor or recolour the terminal.
+func clean(text string) string {
+	if strings.IndexFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
+		return text
+	}
+	var b strings.Builder
+	for _, r := range text {
+		if unicode.IsPrint(r) {
+			b.WriteRune(r)
+			continue
+		}
+		quoted := strconv.QuoteRuneToASCII(r)
+		b.WriteString(quoted[1 : len(quoted)-1])
+	}
+	return b.String()
+}
