@@ -61,11 +61,14 @@ func (a *App) buildControl(context.Context) error {
 	door, err := control.New(control.Options{
 		Region: a.o.Region, Account: a.o.Account, Credentials: a.credentials, AnyCredentials: a.o.AnyCredentials,
 		Logger: a.o.Logger, Ready: a.ready,
+		Own: map[string]http.Handler{codePath: http.HandlerFunc(a.serveCode)},
 		Services: []protocol.Service{
 			apigateway.Service(apigateway.Options{
 				Store: a.store, Secret: a.secret, Region: a.o.Region, Account: a.o.Account, FlushUsage: a.limiter.Flush,
 			}),
-			lambda.Service(lambda.Options{Store: a.store, Functions: a.functions, Region: a.o.Region, Account: a.o.Account}),
+			lambda.Service(lambda.Options{
+				Store: a.store, Functions: a.functions, Region: a.o.Region, Account: a.o.Account, CodeURL: a.codeURL,
+			}),
 			iam.Service(a.store),
 			sts.Service(),
 		},

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -57,7 +58,7 @@ type Options struct {
 	Logger         *slog.Logger     // nil: slog.Default
 	Ready          func() error     // nil: always ready
 	// Own are weir's own routes by their whole path, "/_weir/requests". Only
-	// the account's root gets through, by a signature for the service "weir".
+	// the account's root gets through, by a signature for OwnService.
 	Own     map[string]http.Handler
 	MaxBody int64 // 0: DefaultMaxBody
 }
@@ -86,7 +87,7 @@ func New(o Options) (*Door, error) {
 		o.MaxBody = DefaultMaxBody
 	}
 	d := &Door{o: o, services: map[string]*protocol.Service{}}
-	d.services[ownService] = &protocol.Service{Name: ownService, Wire: protocol.RESTJSON, Logger: o.Logger}
+	d.services[OwnService] = &protocol.Service{Name: OwnService, Wire: protocol.RESTJSON, Logger: o.Logger}
 	d.unknown[0] = &protocol.Service{Wire: protocol.RESTJSON}
 	d.unknown[1] = &protocol.Service{Wire: protocol.QueryXML, Namespace: "http://webservices.amazon.com/AWSFault/2005-15-09"}
 	for _, s := range slices.Clone(o.Services) {
@@ -137,29 +138,33 @@ func (d *Door) pass(p *passage) (protocol.Outcome, error) {
 	if crossOrigin(p.r) {
 		return protocol.Outcome{}, denied("Requests from web pages of another origin are not accepted")
 	}
-	var err error
-	if d.o.AnyCredentials {
-		err = d.admitAnybody(p)
-	} else {
-		err = d.authenticate(p)
-	}
-	if err != nil {
+	if err := d.admit(p); err != nil {
 		return protocol.Outcome{}, err
 	}
 	call := protocol.Call{
 		Service: p.service.Name, Region: d.o.Region, Account: d.o.Account,
-		RequestID: p.requestID, Caller: p.caller, Now: p.now,
+		RequestID: p.requestID, Caller: p.caller, Now: p.now, Host: p.r.Host,
 	}
 	return p.service.Serve(p.w, p.r, p.body, call, func(action, resource string) error {
 		return authorize(p.service, p.caller, action, resource)
 	}), nil
 }
 
+// admit finds out who calls, and which service. A signature in the query is
+// checked even when any would do: a page in the owner's browser can make a
+// link, but it cannot send an Authorization header.
+func (d *Door) admit(p *passage) error {
+	if d.o.AnyCredentials && (d.o.Credentials == nil || !sigv4.IsPresigned(signed(p.r))) {
+		return d.admitAnybody(p)
+	}
+	return d.authenticate(p)
+}
+
 // authenticate finds the service by the signature's scope, checks the
 // signature and reads the body on the way. The order of refusals is AWS's.
 func (d *Door) authenticate(p *passage) error {
 	request := signed(p.r)
-	name, _ := sigv4.Scope(p.r.Header.Get("Authorization"))
+	name, _ := sigv4.Scope(request)
 	p.service = d.services[name]
 	a, refusal := sigv4.Parse(request)
 	if refusal == nil {
@@ -172,6 +177,9 @@ func (d *Door) authenticate(p *passage) error {
 		return d.unknownService(name)
 	}
 	if refusal := a.CheckScope(name, d.regions(p.service)...); refusal != nil {
+		return refusal
+	}
+	if refusal := a.CheckHeaders(slices.Collect(maps.Keys(p.r.Header))); refusal != nil {
 		return refusal
 	}
 	secret, caller, err := d.o.Credentials(a.AccessKeyID, a.Token, p.now)
@@ -204,7 +212,7 @@ func (d *Door) admitAnybody(p *passage) error {
 	if !loopbackHost(p.r.Host) {
 		return denied("With --any-credentials only loopback host names are accepted")
 	}
-	name, region := sigv4.Scope(authorization)
+	name, region := sigv4.Scope(signed(p.r))
 	p.service = d.services[name]
 	if name != "" && p.service == nil {
 		return d.unknownService(name)
@@ -216,7 +224,7 @@ func (d *Door) admitAnybody(p *passage) error {
 		return err
 	}
 	if _, own := d.o.Own[p.r.URL.Path]; own {
-		p.service = d.services[ownService]
+		p.service = d.services[OwnService]
 	}
 	for i := 0; p.service == nil && i < len(d.ordered); i++ {
 		if d.ordered[i].Lookup(p.r, p.body) != "" {

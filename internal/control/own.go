@@ -12,8 +12,8 @@ import (
 	"weir/internal/sigv4"
 )
 
-// ownService is the service that signatures for weir's own routes name.
-const ownService = "weir"
+// OwnService is the service that signatures for weir's own routes name.
+const OwnService = "weir"
 
 // serveOwn answers what is weir's own on this address: whether the process
 // lives and whether it can work, open to everybody who reaches the address,
@@ -69,14 +69,11 @@ func (d *Door) admitOwn(p *passage) error {
 	if crossOrigin(p.r) {
 		return denied("Requests from web pages of another origin are not accepted")
 	}
-	if d.o.AnyCredentials {
-		return d.admitAnybody(p)
-	}
-	if err := d.authenticate(p); err != nil {
+	if err := d.admit(p); err != nil {
 		return err
 	}
-	if p.service.Name != ownService {
-		return &sigv4.Error{Reason: sigv4.Invalid, Message: "Credential should be scoped to correct service: '" + ownService + "'. "}
+	if p.service.Name != OwnService {
+		return &sigv4.Error{Reason: sigv4.Invalid, Message: "Credential should be scoped to correct service: '" + OwnService + "'. "}
 	}
 	return authorize(p.service, p.caller, "weir:"+p.r.URL.Path, "*")
 }

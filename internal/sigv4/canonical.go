@@ -8,7 +8,7 @@ import (
 
 // canonicalRequest is the text that both sides hash. The path is encoded once
 // more than it was sent (services other than S3), the query exactly once.
-func canonicalRequest(r Request, signed []string, bodyHash string, length int) string {
+func (a *Authorization) canonicalRequest(r Request, bodyHash string, length int) string {
 	var b strings.Builder
 	b.WriteString(strings.ToUpper(r.Method))
 	b.WriteByte('\n')
@@ -18,16 +18,20 @@ func canonicalRequest(r Request, signed []string, bodyHash string, length int) s
 	}
 	escape(&b, path, true)
 	b.WriteByte('\n')
-	b.WriteString(canonicalQuery(r.Query))
+	without := ""
+	if a.Presigned {
+		without = paramSignature
+	}
+	b.WriteString(canonicalQuery(r.Query, without))
 	b.WriteByte('\n')
-	for _, name := range signed {
+	for _, name := range a.SignedHeaders {
 		b.WriteString(name)
 		b.WriteByte(':')
 		canonicalValue(&b, r, name, length)
 		b.WriteByte('\n')
 	}
 	b.WriteByte('\n')
-	b.WriteString(strings.Join(signed, ";"))
+	b.WriteString(strings.Join(a.SignedHeaders, ";"))
 	b.WriteByte('\n')
 	b.WriteString(bodyHash)
 	return b.String()
@@ -58,8 +62,8 @@ func canonicalValue(b *strings.Builder, r Request, name string, length int) {
 }
 
 // canonicalQuery decodes and encodes each pair and sorts them by name, then by
-// value.
-func canonicalQuery(raw string) string {
+// value. One name may be left out; "" leaves out none.
+func canonicalQuery(raw, without string) string {
 	if raw == "" {
 		return ""
 	}
@@ -70,7 +74,10 @@ func canonicalQuery(raw string) string {
 			continue
 		}
 		name, value, _ := strings.Cut(p, "=")
-		pairs = append(pairs, pair{reescape(name), reescape(value)})
+		if name = reescape(name); name == without && name != "" {
+			continue
+		}
+		pairs = append(pairs, pair{name, reescape(value)})
 	}
 	slices.SortFunc(pairs, func(a, b pair) int {
 		if c := strings.Compare(a.name, b.name); c != 0 {

@@ -1,17 +1,20 @@
 // Package sigv4 makes and checks AWS signatures, version 4, in the
-// Authorization header. It is pure: no clock, no I/O, no HTTP engine.
+// Authorization header or, presigned, in the query. It is pure: no clock, no
+// I/O, no HTTP engine.
 //
 // Checking goes in AWS's order, so that a caller with two mistakes hears of
 // the one that AWS would name:
 //
 //	a, err := sigv4.Parse(r)                      // is there one, is it whole
-//	err = a.CheckTime(now)                        // five minutes both ways
+//	err = a.CheckTime(now)                        // five minutes both ways, or expired
 //	err = a.CheckScope(service, regions...)       // date, region, service
 //	... find the secret of a.AccessKeyID, or answer UnknownKey()
 //	err = a.Verify(r, body, secret)               // the signature itself
 //
-// Nothing here remembers signatures: within the five minutes a request can be
-// played again, as on AWS. What the signature does not cover (headers outside
+// Nothing here remembers signatures: within its time a request can be played
+// again, as on AWS. A presigned request is good for as long as it says, at most
+// fifteen minutes. (AWS's STS gives it fifteen minutes whatever it says; we keep
+// to what its maker wrote.) What the signature does not cover (headers outside
 // SignedHeaders) must not be trusted for more than AWS trusts it.
 //
 // Source: IAM user guide, "Create a signed AWS API request"; the texts of the
@@ -27,6 +30,7 @@ import (
 	"fmt"
 	"net/textproto"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -34,10 +38,11 @@ import (
 // Algorithm is the only one we know.
 const Algorithm = "AWS4-HMAC-SHA256"
 
-// MaxSkew is how far a request's time may be from ours, both ways.
+// MaxSkew is how far a request's time may be from ours, both ways; a presigned
+// request's may be that far ahead.
 const MaxSkew = 5 * time.Minute
 
-// Bounds of the Authorization header.
+// Bounds of a signature, in the header or in the query.
 const (
 	maxHeader  = 8 << 10
 	maxSigned  = 128
@@ -78,15 +83,37 @@ type Authorization struct {
 	SignedHeaders []string // lower-case
 	Signature     string   // hex
 	Time          time.Time
+	Presigned     bool          // it stood in the query
+	Expires       time.Duration // of a presigned request, from Time on
 }
 
-// Parse reads the signature of a request. A header that is absent, is no
-// signature, or lacks a part is refused.
+// IsPresigned reports whether a request carries its signature in the query,
+// whatever it is worth.
+func IsPresigned(r Request) bool {
+	parts, err := presigned(r.Query)
+	return parts != nil || err != nil
+}
+
+// Parse reads the signature of a request, from the header or the query. One
+// that is absent, is no signature, lacks a part, or is there in both places is
+// refused.
 func Parse(r Request) (*Authorization, *Error) {
 	header := r.header("authorization")
-	if header == "" {
+	parts, err := presigned(r.Query)
+	switch {
+	case err != nil:
+		return nil, err
+	case parts != nil && header != "":
+		return nil, invalid("Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header.")
+	case parts != nil:
+		return parseQuery(parts)
+	case header == "":
 		return nil, &Error{Reason: Missing, Message: "Missing Authentication Token"}
 	}
+	return parseHeader(r, header)
+}
+
+func parseHeader(r Request, header string) (*Authorization, *Error) {
 	if len(header) > maxHeader {
 		return nil, incomplete("The Authorization header is too long.")
 	}
@@ -102,19 +129,24 @@ func Parse(r Request) (*Authorization, *Error) {
 	if err := requireParts(parts, date, header); err != nil {
 		return nil, err
 	}
-	if a.Time, err = parseTime(date); err != nil {
+	if a.Time, err = parseTime(date, isoBasic, time.RFC1123, time.RFC1123Z); err != nil {
 		return nil, err
 	}
-	for name := range strings.SplitSeq(parts["SignedHeaders"], ";") {
+	return a, a.describe(algorithm, parts["SignedHeaders"], parts["Credential"])
+}
+
+// describe reads the parts that both forms have.
+func (a *Authorization) describe(algorithm, signed, credential string) *Error {
+	for name := range strings.SplitSeq(signed, ";") {
 		a.SignedHeaders = append(a.SignedHeaders, strings.ToLower(name))
 	}
 	if len(a.SignedHeaders) > maxSigned {
-		return nil, incomplete("Too many signed headers.")
+		return incomplete("Too many signed headers.")
 	}
 	if algorithm != Algorithm {
-		return nil, incomplete("Unsupported AWS 'algorithm': '" + algorithm + "' (only AWS4-HMAC-SHA256 for now). ")
+		return incomplete("Unsupported AWS 'algorithm': '" + algorithm + "' (only AWS4-HMAC-SHA256 for now). ")
 	}
-	return a, a.credential(parts["Credential"])
+	return a.credential(credential)
 }
 
 // fields splits "AWS4-HMAC-SHA256 Credential=…, SignedHeaders=…, Signature=…".
@@ -155,8 +187,8 @@ func requireParts(parts map[string]string, date, header string) *Error {
 }
 
 // parseTime reads X-Amz-Date, or the forms that a Date header may have.
-func parseTime(date string) (time.Time, *Error) {
-	for _, layout := range []string{isoBasic, time.RFC1123, time.RFC1123Z} {
+func parseTime(date string, layouts ...string) (time.Time, *Error) {
+	for _, layout := range layouts {
 		if t, err := time.Parse(layout, date); err == nil {
 			return t.UTC(), nil
 		}
@@ -177,29 +209,36 @@ func (a *Authorization) credential(c string) *Error {
 	return nil
 }
 
-// Scope gives the service and region that an Authorization header claims,
+// Scope gives the service and region that a request's signature claims,
 // whatever else is wrong with it; "" when it claims none.
-func Scope(authorization string) (service, region string) {
-	if len(authorization) > maxHeader {
-		return "", ""
+func Scope(r Request) (service, region string) {
+	credential := ""
+	if parts, _ := presigned(r.Query); parts != nil {
+		credential = parts[paramCredential]
+	} else if header := r.header("authorization"); len(header) <= maxHeader {
+		_, parts, err := fields(header)
+		if err != nil {
+			return "", ""
+		}
+		credential = parts["Credential"]
 	}
-	_, parts, err := fields(authorization)
-	if err != nil {
-		return "", ""
-	}
-	p := strings.Split(strings.TrimRight(parts["Credential"], "/"), "/")
+	p := strings.Split(strings.TrimRight(credential, "/"), "/")
 	if len(p) != 5 {
 		return "", ""
 	}
 	return p[3], p[2]
 }
 
-// CheckTime refuses a request that was signed more than MaxSkew ago or ahead.
+// CheckTime refuses a request that was signed more than MaxSkew ago or ahead,
+// or a presigned one that is over.
 func (a *Authorization) CheckTime(now time.Time) *Error {
-	at, now := a.Time.Format(isoBasic), now.UTC()
-	if oldest := now.Add(-MaxSkew); a.Time.Before(oldest.Truncate(time.Second)) {
-		return invalid(fmt.Sprintf("Signature expired: %s is now earlier than %s (%s - 5 min.)",
-			at, oldest.Format(isoBasic), now.Format(isoBasic)))
+	at, now, life := a.Time.Format(isoBasic), now.UTC(), MaxSkew
+	if a.Presigned {
+		life = min(a.Expires, presignedLife)
+	}
+	if oldest := now.Add(-life); a.Time.Before(oldest.Truncate(time.Second)) {
+		return invalid(fmt.Sprintf("Signature expired: %s is now earlier than %s (%s - %s.)",
+			at, oldest.Format(isoBasic), now.Format(isoBasic), minutes(life)))
 	}
 	if latest := now.Add(MaxSkew); a.Time.After(latest) {
 		return invalid(fmt.Sprintf("Signature not yet current: %s is still later than %s (%s + 5 min.)",
@@ -208,13 +247,21 @@ func (a *Authorization) CheckTime(now time.Time) *Error {
 	return nil
 }
 
+// minutes writes a lifetime as AWS does, or in seconds where that fails.
+func minutes(d time.Duration) string {
+	if d%time.Minute == 0 {
+		return strconv.FormatInt(int64(d/time.Minute), 10) + " min"
+	}
+	return strconv.FormatInt(int64(d/time.Second), 10) + " sec"
+}
+
 // CheckScope refuses a signature made for another service, region or day, or
 // one that leaves out the headers that bind it to host and time.
 func (a *Authorization) CheckScope(service string, regions ...string) *Error {
 	if !slices.Contains(a.SignedHeaders, "host") && !slices.Contains(a.SignedHeaders, ":authority") {
 		return invalid("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
 	}
-	if !slices.Contains(a.SignedHeaders, "x-amz-date") && !slices.Contains(a.SignedHeaders, "date") {
+	if !a.Presigned && !slices.Contains(a.SignedHeaders, "x-amz-date") && !slices.Contains(a.SignedHeaders, "date") {
 		return invalid("'X-Amz-Date' or 'Date' must be a 'SignedHeader' in the AWS Authorization.")
 	}
 	var wrong strings.Builder
@@ -241,8 +288,7 @@ func (a *Authorization) CheckScope(service string, regions ...string) *Error {
 // declared as unsigned is refused, and so is a signature over a tidied path:
 // what was signed must be what we route.
 func (a *Authorization) Verify(r Request, body []byte, secret string) *Error {
-	sum := sha256.Sum256(body)
-	hash := hex.EncodeToString(sum[:])
+	hash := hashOf(body)
 	// The declared hash stands in the canonical request, so it must be the body's.
 	declared := r.header("x-amz-content-sha256")
 	if declared != "" && subtle.ConstantTimeCompare([]byte(declared), []byte(hash)) != 1 {
@@ -260,10 +306,15 @@ func (a *Authorization) Verify(r Request, body []byte, secret string) *Error {
 }
 
 func (a *Authorization) signature(r Request, hash string, length int, key []byte) []byte {
-	sum := sha256.Sum256([]byte(canonicalRequest(r, a.SignedHeaders, hash, length)))
 	text := Algorithm + "\n" + a.Time.Format(isoBasic) + "\n" +
-		a.Date + "/" + a.Region + "/" + a.Service + "/" + terminator + "\n" + hex.EncodeToString(sum[:])
+		a.Date + "/" + a.Region + "/" + a.Service + "/" + terminator + "\n" +
+		hashOf([]byte(a.canonicalRequest(r, hash, length)))
 	return mac(key, text)
+}
+
+func hashOf(body []byte) string {
+	sum := sha256.Sum256(body)
+	return hex.EncodeToString(sum[:])
 }
 
 func signingKey(secret, date, region, service string) []byte {
@@ -287,8 +338,7 @@ type Field struct{ Name, Value string }
 // Sign gives the headers that make a signed request of r. Besides what it sets
 // itself it signs the host and the named headers, which r must have.
 func Sign(r Request, body []byte, c Credentials, region, service string, now time.Time, names ...string) []Field {
-	sum := sha256.Sum256(body)
-	hash := hex.EncodeToString(sum[:])
+	hash := hashOf(body)
 	a := &Authorization{Date: now.UTC().Format(isoDay), Region: region, Service: service, Time: now.UTC()}
 	set := []Field{{"X-Amz-Date", a.Time.Format(isoBasic)}}
 	if c.Token != "" {

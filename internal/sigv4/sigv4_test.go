@@ -62,9 +62,12 @@ func check(w wire, now time.Time) *sigv4.Error {
 	return a.Verify(r, []byte(w.Body), secret)
 }
 
-func botocore(t testing.TB) []wire {
+func botocore(t testing.TB) []wire { return vectors(t, "botocore.json") }
+
+// vectors reads requests that botocore signed.
+func vectors(t testing.TB, file string) []wire {
 	t.Helper()
-	raw, err := os.ReadFile("testdata/botocore.json")
+	raw, err := os.ReadFile("testdata/" + file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,10 +298,10 @@ func TestCodesDifferByProtocol(t *testing.T) {
 	}
 }
 
-// FuzzParse feeds strangers' headers to the parser and, when they parse, to
-// the verifier, which must neither panic nor accept.
+// FuzzParse feeds strangers' headers and queries to the parser and, when they
+// parse, to the verifier, which must neither panic nor accept.
 func FuzzParse(f *testing.F) {
-	for _, w := range botocore(f) {
+	for _, w := range append(botocore(f), vectors(f, "presigned.json")...) {
 		f.Add(w.Headers["Authorization"], w.Headers["X-Amz-Date"], w.Target)
 	}
 	f.Add("Bearer x", "", "/")
@@ -320,7 +323,10 @@ func FuzzParse(f *testing.F) {
 		_ = a.CheckTime(signedAt)
 		_ = a.CheckScope("lambda", "us-east-1")
 		if a.Verify(r, nil, "a secret nobody signed with") == nil {
-			t.Fatalf("accepted %q", authorization)
+			t.Fatalf("accepted %q of %q", authorization, target)
+		}
+		if service, _ := sigv4.Scope(r); service != a.Service {
+			t.Fatalf("scoped to %q, parsed as %q", service, a.Service)
 		}
 	})
 }

@@ -26,9 +26,9 @@ type Options struct {
 	CheckZip func(zip []byte) error
 	Region   string
 	Account  string
-	// CodeURL gives a URL from which a function's zip can be fetched for a
-	// while; nil: GetFunction answers without a Location.
-	CodeURL func(fn catalog.Function) string
+	// CodeURL gives a URL on host from which a function's zip can be fetched for
+	// ten minutes; nil: GetFunction answers without a Location.
+	CodeURL func(fn catalog.Function, host string) string
 }
 
 // api holds the handlers.

@@ -75,7 +75,7 @@ func newBench(t *testing.T) *bench {
 	b := &bench{t: t, store: st, runner: &runner{}}
 	b.s = lambda.Service(lambda.Options{
 		Store: st, Functions: b.runner, Region: region, Account: account,
-		CodeURL: func(fn catalog.Function) string { return "http://127.0.0.1:4566/code/" + fn.Name },
+		CodeURL: func(fn catalog.Function, host string) string { return "http://" + host + "/code/" + fn.Name },
 	})
 	if err := b.s.Compile(); err != nil {
 		t.Fatal(err)
@@ -87,6 +87,7 @@ func newBench(t *testing.T) *bench {
 		}
 		b.s.Serve(w, r, body, protocol.Call{
 			Service: "lambda", Region: region, Account: account, RequestID: "8f507cfc-7f0f-4c1e-8a55-c5d1d9a7b1e2", Now: made,
+			Host: "127.0.0.1:4566",
 		}, func(action, resource string) error {
 			b.mu.Lock()
 			defer b.mu.Unlock()

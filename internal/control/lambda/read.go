@@ -30,14 +30,14 @@ type getFunctionOutput struct {
 	Tags          map[string]string     `json:"Tags,omitempty"`
 }
 
-func (a *api) getFunction(ctx context.Context, _ protocol.Call, in *qualified) (*getFunctionOutput, error) {
+func (a *api) getFunction(ctx context.Context, call protocol.Call, in *qualified) (*getFunctionOutput, error) {
 	fn, n, err := a.read(ctx, in.FunctionName, in.Qualifier)
 	if err != nil {
 		return nil, err
 	}
 	out := &getFunctionOutput{Configuration: a.describe(fn, n.qualifier), Code: codeLocation{RepositoryType: "S3"}, Tags: fn.Tags}
 	if a.CodeURL != nil {
-		out.Code.Location = a.CodeURL(fn)
+		out.Code.Location = a.CodeURL(fn, call.Host)
 	}
 	return out, nil
 }

@@ -64,6 +64,7 @@ type Call struct {
 	RequestID          string
 	Caller             Caller
 	Now                time.Time
+	Host               string // as the caller named this address, "127.0.0.1:4566"
 }
 
 // Caller is the identity that signed the call. Root is the owner of the

@@ -185,8 +185,8 @@ func (s *Service) find(r *http.Request, body []byte) (*request, *Operation, erro
 	path, rawQuery := RawTarget(r)
 	if s.Wire == QueryXML {
 		text := string(body)
-		if r.Method == http.MethodGet {
-			text = rawQuery
+		if r.Method == http.MethodGet || len(body) == 0 {
+			text = rawQuery // a presigned POST too has its form there
 		}
 		return s.findAction(t, r.Method, path, text)
 	}
