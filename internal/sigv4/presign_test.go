@@ -140,7 +140,9 @@ func TestEveryChangeOfAPresignedRequestIsRefused(t *testing.T) {
 
 func TestPresignedRefusalsInAWSWords(t *testing.T) {
 	full := presign("/", "", signedAt, 10*time.Minute)
-	with := func(old, to string) wire { return wire{Method: "GET", Target: strings.Replace(full.Target, old, to, 1)} }
+	with := func(old, to string) wire {
+		return wire{Method: "GET", Target: strings.Replace(full.Target, old, to, 1)}
+	}
 	both := full
 	both.Headers = map[string]string{"Authorization": "AWS4-HMAC-SHA256 Credential=a/b/c/d/e, SignedHeaders=host, Signature=0"}
 	long := presign("/", "", signedAt, time.Hour)
@@ -155,7 +157,9 @@ func TestPresignedRefusalsInAWSWords(t *testing.T) {
 		{"both", both, signedAt, sigv4.Invalid, "Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header."},
 		{"no signature's name", with("X-Amz-Algorithm", "X-Amz-Algorith"), signedAt, sigv4.Missing, "Missing Authentication Token"},
 		{
-			"nothing but the algorithm", wire{Method: "GET", Target: "/?X-Amz-Algorithm="}, signedAt, sigv4.Incomplete,
+			"nothing but the algorithm",
+			wire{Method: "GET", Target: "/?X-Amz-Algorithm="},
+			signedAt, sigv4.Incomplete,
 			"AWS query-string parameters must include 'X-Amz-Algorithm'. AWS query-string parameters must include 'X-Amz-Credential'. " +
 				"AWS query-string parameters must include 'X-Amz-Signature'. AWS query-string parameters must include 'X-Amz-SignedHeaders'. " +
 				"AWS query-string parameters must include 'X-Amz-Date'. Re-examine the query-string parameters.",
