@@ -90,48 +90,6 @@ func TestRefusalsOnTheWire(t *testing.T) {
 	}
 }
 
-// TestFramingRefusalsOnTheWire holds the answers to what is no request at all.
-func TestFramingRefusalsOnTheWire(t *testing.T) {
-	long := strings.Repeat("x", 11_000)
-	for _, c := range []struct{ name, request, shown string }{
-		{"body-declared-too-large", request("POST /prod/open", "", "Content-Length: 10485761"), ""},
-		{"body-declared-too-large-expect", request("POST /prod/open", "", "Expect: 100-continue", "content-length: 10485761"), ""},
-		{"two-lengths", request("POST /prod/open", "hello", "Transfer-Encoding: chunked"), ""},
-		{"two-content-lengths", request("POST /prod/open", "", "Content-Length: 1", "Content-Length: 1"), ""},
-		{"bad-content-length", request("POST /prod/open", "", "Content-Length: +1"), ""},
-		{"identity", request("POST /prod/open", "", "Transfer-Encoding: identity"), ""},
-		{"chunked-and-more", request("POST /prod/open", "", "Transfer-Encoding: gzip, chunked"), ""},
-		{"bad-chunk", request("POST /prod/open", "", "Transfer-Encoding: chunked") + "zz\r\n", ""},
-		{"folded", request("GET /prod/open", "", "A: b", " c"), ""},
-		{"blank-before-colon", request("GET /prod/open", "", "A : b"), ""},
-		{"blank-in-name", request("GET /prod/open", "", "A b: c"), ""},
-		{"bare-line-feed", "GET /prod/open HTTP/1.1\r\nHost: abc123.execute-api.x.y\nA: b\r\n\r\n", ""},
-		{"no-host", "GET /prod/open HTTP/1.1\r\n\r\n", ""},
-		{"version", "GET /prod/open HTTP/3.0\r\nHost: abc123.execute-api.x.y\r\n\r\n", ""},
-		{"no-version", "GET /prod/open\r\n\r\n", ""},
-		{"authority", "CONNECT abc123.execute-api.x.y:443 HTTP/1.1\r\nHost: x\r\n\r\n", ""},
-		{"header-too-large", request("GET /prod/open", "", "A: "+long), request("GET /prod/open", "", "A: (11,000 bytes)")},
-		{"headers-far-too-large", request("GET /prod/open", "", "A: "+long, "B: "+long), request("GET /prod/open", "", "A, B: (11,000 bytes each)")},
-		{"url-too-long", request("GET /prod/"+long, ""), request("GET /prod/(11,000 bytes)", "")},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			r := newRig(t, ServerOptions{})
-			conn := r.dial()
-			if _, err := conn.Write([]byte(c.request)); err != nil {
-				t.Fatal(err)
-			}
-			response := readAll(t, conn)
-			if c.shown == "" {
-				c.shown = c.request
-			}
-			golden(t, "framing-"+c.name, c.shown, response)
-			if n := len(r.invoker.events); n != 0 {
-				t.Errorf("a function was asked %d times", n)
-			}
-		})
-	}
-}
-
 // TestGatewayResponseTable holds the table against AWS's list of types.
 func TestGatewayResponseTable(t *testing.T) {
 	listed := strings.Split("REQUEST_TOO_LARGE, RESOURCE_NOT_FOUND, AUTHORIZER_CONFIGURATION_ERROR, MISSING_AUTHENTICATION_TOKEN, BAD_REQUEST_BODY, INVALID_SIGNATURE, INVALID_API_KEY, BAD_REQUEST_PARAMETERS, AUTHORIZER_FAILURE, UNAUTHORIZED, INTEGRATION_TIMEOUT, ACCESS_DENIED, DEFAULT_4XX, DEFAULT_5XX, WAF_FILTERED, QUOTA_EXCEEDED, THROTTLED, API_CONFIGURATION_ERROR, UNSUPPORTED_MEDIA_TYPE, INTEGRATION_FAILURE, EXPIRED_TOKEN", ", ")

@@ -6,8 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"strconv"
 	"sync"
 	"time"
 
@@ -82,7 +80,7 @@ func NewServer(g *Gateway, o ServerOptions) *Server {
 	s.engine = &fasthttp.Server{
 		Handler:        s.handle,
 		HeaderReceived: s.headerReceived,
-		ErrorHandler:   s.unreadable,
+		ErrorHandler:   s.unread,
 		Logger:         silent{}, // it would print raw headers
 		ReadTimeout:    orDefault(o.HeaderTimeout, 10*time.Second),
 		IdleTimeout:    orDefault(o.IdleTimeout, 75*time.Second),
@@ -160,7 +158,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		x.reset()
 		exchanges.Put(x)
 	}()
-	problem := accept(ctx, &x.req, s.roomOf(&ctx.Request.Header).bytes)
+	problem := accept(ctx, &x.req)
 	switch {
 	case problem != nil:
 		s.refuseFraming(ctx, problem)
@@ -188,23 +186,25 @@ func (s *Server) roomFor(host, path string) room {
 	return s.rest
 }
 
-// headerReceived runs between head and body. A request that will be refused
-// for its framing is made one without a body, so that none of it is read.
-func (s *Server) headerReceived(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
+// headerReceived runs between head and body: it says how long the body may be
+// and take.
+func (s *Server) headerReceived(h *fasthttp.RequestHeader) (config fasthttp.RequestConfig) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.gateway.broke(p, "")
+			config = fasthttp.RequestConfig{ReadTimeout: s.calls.time, MaxRequestBodySize: s.calls.bytes}
+		}
+	}()
 	length := h.ContentLength()
 	if length == 0 || length == noLength {
-		return fasthttp.RequestConfig{}
+		return config
 	}
 	body := s.roomOf(h)
-	framing := framingOf(h.RawHeaders())
-	if framing.ambiguous() || length > body.bytes {
-		h.SetContentLength(0)
-		h.SetConnectionClose()
-		for _, name := range framing.expect {
-			h.Del(name)
+	if name := expectation(h.RawHeaders()); name != "" {
+		h.Del(name)
+		if length <= body.bytes { // else nobody is asked to send it
+			h.Set("Expect", "100-continue") // the engine knows it in this case only
 		}
-	} else if len(framing.expect) > 0 {
-		h.Set("Expect", "100-continue") // the engine knows it in this case only
 	}
 	return fasthttp.RequestConfig{ReadTimeout: body.time, MaxRequestBodySize: body.bytes}
 }
@@ -212,20 +212,21 @@ func (s *Server) headerReceived(h *fasthttp.RequestHeader) fasthttp.RequestConfi
 // noLength is what the engine says of a request without any length.
 const noLength = -2
 
-// unreadable answers what could not be read as a request. The engine closes
-// the connection after it.
-func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) {
-	var small *fasthttp.ErrSmallBuffer
-	switch {
-	case errors.As(err, &small):
-		s.refuseFraming(ctx, headerTooLarge)
-	case errors.Is(err, fasthttp.ErrBodyTooLarge):
-		s.refuseFraming(ctx, tooLong(s.roomOf(&ctx.Request.Header).bytes))
-	case errors.Is(err, os.ErrDeadlineExceeded), connOf(ctx.Conn()).late():
-		s.refuseFraming(ctx, tooSlow)
-	default:
-		s.refuseFraming(ctx, malformed)
+// unread answers what could not be read as a request. The engine closes the
+// connection after it.
+func (s *Server) unread(ctx *fasthttp.RequestCtx, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.gateway.broke(p, "")
+			ctx.Response.Reset()
+			ctx.Response.SetStatusCode(broken.status)
+		}
+	}()
+	found := connOf(ctx.Conn()).trouble()
+	if found == unreadable && errors.Is(err, fasthttp.ErrBodyTooLarge) {
+		found = tooLong(s.roomOf(&ctx.Request.Header).bytes)
 	}
+	s.refuseFraming(ctx, found)
 }
 
 // refuseFraming answers before there is a request, and closes: what else came
@@ -238,24 +239,9 @@ func (s *Server) refuseFraming(ctx *fasthttp.RequestCtx, p *problem) {
 		ctx.Response.Header.SetContentType(p.contentType)
 	}
 	ctx.Response.SetBodyString(p.body)
-	connOf(ctx.Conn()).lingers()
-}
-
-// problem is a request that was refused for how it was framed.
-type problem struct {
-	status      int
-	contentType string
-	body        string
-}
-
-var (
-	malformed      = &problem{400, "application/json", `{"message":"Bad Request"}`}
-	tooSlow        = &problem{408, "", ""}
-	urlTooLong     = &problem{414, "text/plain", "Request URI too long"}
-	headerTooLarge = &problem{431, "", ""}
-)
-
-// tooLong is AWS's answer to a body over the limit, plain text.
-func tooLong(limit int) *problem {
-	return &problem{413, "text/plain", "HTTP content length exceeded " + strconv.Itoa(limit) + " bytes."}
+	c := connOf(ctx.Conn())
+	c.lingers()
+	if p != silence {
+		s.gateway.refused(p, c)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -93,7 +94,7 @@ func addressOf(a net.Addr) netip.AddrPort {
 	return ap
 }
 
-// conn is one accepted connection.
+// conn is one accepted connection. The engine reads from it in one goroutine.
 type conn struct {
 	net.Conn          // what is read and written
 	socket   net.Conn // below it
@@ -101,8 +102,9 @@ type conn struct {
 	source   netip.Addr
 	port     string // that the caller reached us on
 	scheme   string
+	framing  framing
+	failed   error       // what ended the reading
 	linger   atomic.Bool // see lingers
-	deadline time.Time   // of reading, as the engine set it last
 
 	counted netip.Addr // the client it counts for, guarded by connections.mu; invalid: none
 }
@@ -129,16 +131,50 @@ func (c *conn) lingers() {
 	}
 }
 
-// SetReadDeadline implements net.Conn.
-func (c *conn) SetReadDeadline(t time.Time) error {
-	c.deadline = t
-	return c.Conn.SetReadDeadline(t)
+// Read implements net.Conn for the engine, which gets what is well framed and
+// then the problem. A byte that means nothing goes first, so that the engine
+// has begun to read a request and answers it: where it has read none, it
+// closes without a word.
+func (c *conn) Read(p []byte) (n int, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			c.server.gateway.broke(r, "")
+			n, err = 0, broken
+			if c.framing.part == atStart {
+				p[0], n, err = 0, 1, nil
+			}
+			c.framing.problem = broken
+		}
+	}()
+	if c.framing.problem != nil {
+		return 0, c.framing.problem
+	}
+	if n, err = c.Conn.Read(p); err != nil {
+		c.failed = err
+	}
+	if good := c.framing.scan(p[:n]); c.framing.problem != nil {
+		p[good] = 0
+		return good + 1, nil
+	}
+	return n, err
 }
 
-// late reports whether the deadline for reading has passed. The engine's error
-// does not always say so.
-func (c *conn) late() bool {
-	return c != nil && !c.deadline.IsZero() && !time.Now().Before(c.deadline)
+// trouble is why no request could be read. The engine's error does not always
+// say.
+func (c *conn) trouble() *problem {
+	switch {
+	case c == nil:
+		return unreadable
+	case c.framing.problem != nil:
+		return c.framing.problem
+	case errors.Is(c.failed, os.ErrDeadlineExceeded) && c.framing.part == atStart:
+		return silence
+	case errors.Is(c.failed, os.ErrDeadlineExceeded):
+		return tooSlow
+	case c.failed != nil:
+		return incomplete
+	}
+	return unreadable
 }
 
 // Bounds of lingering.

@@ -37,7 +37,7 @@ func (s *Server) adapt(h http.Handler) fasthttp.RequestHandler {
 	}))
 	return func(ctx *fasthttp.RequestCtx) {
 		if _, err := url.ParseRequestURI(view(ctx.RequestURI())); err != nil {
-			s.refuseFraming(ctx, malformed)
+			s.refuseFraming(ctx, badTarget)
 			return
 		}
 		handler(ctx)
