@@ -28,6 +28,7 @@ type App struct {
 	secret    *secret.Secret
 	root      AccessKey
 	logs      *telemetry.LogSink
+	requests  *telemetry.Requests
 	limiter   *limit.Limiter
 	guard     *protection.Guard
 	functions *function.Functions
@@ -60,7 +61,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	a := &App{o: o, clock: limit.NewClock(), failed: make(chan error, 2)}
+	a := &App{o: o, clock: limit.NewClock(), requests: telemetry.NewRequests(), failed: make(chan error, 2)}
 	for _, build := range []func(context.Context) error{
 		a.openStore, a.loadSecret, a.startLogs, a.buildLimits, a.buildFunctions, a.buildGateway, a.load, a.buildControl, a.bind,
 	} {
@@ -122,6 +123,7 @@ func (a *App) bind(ctx context.Context) error {
 func (a *App) Start() error {
 	a.serve("gateway", a.callers, a.callersAddr)
 	a.serve("control", a.tools, a.controlAddr)
+	a.onStop("requests", a.stopRequests) // before the servers: who follows would be waited for
 	a.flushUsage()
 	running := a.Running()
 	if err := running.write(a.o.Data); err != nil {
@@ -177,6 +179,11 @@ func (a *App) flushUsage() {
 		<-ended
 		return nil
 	})
+}
+
+func (a *App) stopRequests(context.Context) error {
+	a.requests.Stop()
+	return nil
 }
 
 // Failed tells when a server ended by itself.

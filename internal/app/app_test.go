@@ -3,6 +3,7 @@ package app_test
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -48,6 +49,36 @@ func stopped(t *testing.T, a *app.App) {
 	if err := a.Stop(context.Background()); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestStopEndsWhoFollows: a reader of the requests has no end of its own, so a
+// stop that waited for it would never return.
+func TestStopEndsWhoFollows(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	o := options(data)
+	o.AnyCredentials = true
+	a := started(t, o)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, a.Running().ControlURL+"/_weir/requests?follow=true", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "anything")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	call, err := http.Get(a.Running().GatewayURL + "/nowhere")
+	if err != nil {
+		t.Fatal(err)
+	}
+	call.Body.Close()
+	stopped(t, a) // with a context that never ends
+	text, err := io.ReadAll(res.Body)
+	if err != nil || !strings.Contains(string(text), `"path":"/nowhere"`) {
+		t.Errorf("followed %q, %v", text, err)
+	}
+	http.DefaultClient.CloseIdleConnections()
 }
 
 func TestStartStopStart(t *testing.T) {

@@ -44,6 +44,7 @@ func (a *App) buildFunctions(context.Context) error {
 func (a *App) buildGateway(context.Context) error {
 	a.gateway = gateway.New(gateway.Options{
 		Account: a.o.Account, Region: a.o.Region, Invoker: a.functions, Guard: a.guard, Logger: a.o.Logger,
+		Record: a.requests.Add,
 		ExecutionLog: func(events []telemetry.LogEvent) {
 			for _, e := range events {
 				a.logs.Add(e)
@@ -61,7 +62,10 @@ func (a *App) buildControl(context.Context) error {
 	door, err := control.New(control.Options{
 		Region: a.o.Region, Account: a.o.Account, Credentials: a.credentials, AnyCredentials: a.o.AnyCredentials,
 		Logger: a.o.Logger, Ready: a.ready,
-		Own: map[string]http.Handler{codePath: http.HandlerFunc(a.serveCode)},
+		Own: map[string]http.Handler{
+			codePath:          http.HandlerFunc(a.serveCode),
+			"/_weir/requests": control.RequestsHandler(a.requests),
+		},
 		Services: []protocol.Service{
 			apigateway.Service(apigateway.Options{
 				Store: a.store, Secret: a.secret, Region: a.o.Region, Account: a.o.Account, FlushUsage: a.limiter.Flush,

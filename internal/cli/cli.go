@@ -131,6 +131,7 @@ Exit codes: 0 done, 1 failed, 2 wrong command line, 3 no running server found.`,
 	}
 	root.AddCommand(
 		newEnv(),
+		newRequests(),
 		newServe(),
 		newVerify(),
 		newVersion(),

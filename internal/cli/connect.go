@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -48,9 +49,19 @@ func connect(data string) (*connection, error) {
 	}}, nil
 }
 
+// answered is the error for an answer of one of weir's own routes other than
+// 200.
+type answered struct {
+	status  int
+	message string // what the server said
+}
+
+func (e *answered) Error() string {
+	return fmt.Sprintf("the server answered %d: %s", e.status, e.message)
+}
+
 // own calls one of weir's own routes ("/_weir/requests?limit=10"), signed. The
-// caller closes the body; an answer other than 200 is an error that says what
-// the server said.
+// caller closes the body; an answer other than 200 is an *answered.
 func (c *connection) own(ctx context.Context, method, target string, body []byte) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.running.ControlURL+target, bytes.NewReader(body))
 	if err != nil {
@@ -71,7 +82,11 @@ func (c *connection) own(ctx context.Context, method, target string, body []byte
 	if res.StatusCode != http.StatusOK {
 		defer res.Body.Close()
 		text, _ := io.ReadAll(io.LimitReader(res.Body, 4096))
-		return nil, fmt.Errorf("%s %s: the server answered %s: %s", method, target, res.Status, text)
+		var said struct{ Message string }
+		if json.Unmarshal(text, &said) == nil && said.Message != "" {
+			text = []byte(said.Message)
+		}
+		return nil, fmt.Errorf("%s %s: %w", method, target, &answered{res.StatusCode, string(text)})
 	}
 	return res, nil
 }

@@ -60,10 +60,26 @@ func (d *Door) serveSigned(w http.ResponseWriter, r *http.Request, handler http.
 		o = d.refuse(p, err)
 	} else {
 		p.r.Body = io.NopCloser(bytes.NewReader(p.body))
-		handler.ServeHTTP(w, p.r)
+		answer := &observed{ResponseWriter: w, status: http.StatusOK}
+		handler.ServeHTTP(answer, p.r)
+		o.Status = answer.status
 	}
 	d.log(p, o, d.o.Now().Sub(start))
 }
+
+// observed remembers the status for the log.
+type observed struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *observed) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets http.ResponseController flush.
+func (w *observed) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (d *Door) admitOwn(p *passage) error {
 	if crossOrigin(p.r) {

@@ -14,6 +14,7 @@ import (
 	"weir/internal/gateway/protection"
 	"weir/internal/limit"
 	"weir/internal/limit/limittest"
+	"weir/internal/telemetry"
 )
 
 // quiet is a gateway with the rig's API that reports nothing.
@@ -74,7 +75,19 @@ func TestRefusalAllocatesOnlyItsIDs(t *testing.T) {
 }
 
 func BenchmarkLine(b *testing.B) {
+	benchmarkLine(b, quiet(b))
+}
+
+// BenchmarkLineRecorded is BenchmarkLine with its Records kept, as a server
+// keeps them.
+func BenchmarkLineRecorded(b *testing.B) {
 	g := quiet(b)
+	g.options.Record = telemetry.NewRequests().Add
+	benchmarkLine(b, g)
+}
+
+func benchmarkLine(b *testing.B, g *Gateway) {
+	b.Helper()
 	for _, l := range lines {
 		b.Run(l.name, func(b *testing.B) {
 			x := &exchange{}

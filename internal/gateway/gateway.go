@@ -15,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"weir/internal/gateway/integration"
 	"weir/internal/gateway/message"
@@ -179,26 +180,39 @@ func (g *Gateway) broke(p any, requestID string) {
 		"panic", fmt.Sprint(p), "request_id", strings.Clone(requestID), "stack", string(debug.Stack()))
 }
 
-// record copies what is reported out of the engine's memory.
+// record copies what is reported out of the engine's memory, in two pieces:
+// the Record and its texts.
 func (x *exchange) record() *telemetry.Record {
 	agent, _ := x.req.Header.Last("User-Agent")
+	id := x.req.ID
+	method := clipped(x.req.Method, telemetry.MaxMethod)
+	path := clipped(x.req.Path, telemetry.MaxPath)
+	agent = clipped(agent, telemetry.MaxUserAgent)
+	texts := strings.Join([]string{id, method, path, agent}, "")
+	cut := func(n int) (text string) {
+		text, texts = texts[:n], texts[n:]
+		return text
+	}
 	r := &telemetry.Record{
-		RequestID:    strings.Clone(x.req.ID),
+		RequestID:    cut(len(id)),
 		Time:         x.req.Received,
-		Method:       strings.Clone(x.req.Method),
-		Path:         strings.Clone(x.req.Path),
+		Method:       cut(len(method)),
+		Path:         cut(len(path)),
 		Status:       x.resp.Status,
 		KeyID:        x.admission.KeyID,
 		PlanID:       x.admission.PlanID,
 		Verdict:      x.verdict,
 		Reason:       x.reason,
 		Detail:       x.detail,
-		SourceIP:     x.req.Source.String(),
-		UserAgent:    strings.Clone(agent),
+		SourceIP:     x.req.Source,
+		UserAgent:    cut(len(agent)),
 		RequestSize:  len(x.req.Body),
 		ResponseSize: len(x.resp.Body),
 		Latency:      time.Since(x.req.Received),
 		Integration:  x.integration,
+	}
+	if len(r.Detail) > telemetry.MaxDetail {
+		r.Detail = strings.Clone(clipped(r.Detail, telemetry.MaxDetail))
 	}
 	if x.stage != nil {
 		r.APIID, r.Stage = x.stage.name.APIID, x.stage.name.Stage
@@ -207,4 +221,15 @@ func (x *exchange) record() *telemetry.Record {
 		}
 	}
 	return r
+}
+
+// clipped is the front of a text, without half a character at its end.
+func clipped(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	for most > 0 && !utf8.RuneStart(s[most]) {
+		most--
+	}
+	return s[:most]
 }

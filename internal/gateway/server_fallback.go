@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"runtime/debug"
@@ -13,7 +14,9 @@ import (
 // adapt makes a net/http handler answer through the engine. The handler gets
 // its own copy of everything but the body's bytes, which it reads as it would
 // from a socket: what it keeps is not the engine's memory. Path and query are
-// as sent (URL.EscapedPath, URL.RawQuery, RequestURI).
+// as sent (URL.EscapedPath, URL.RawQuery, RequestURI). What it flushes is sent
+// at once; its context ends when Shutdown ran out of patience, and a peer that
+// is gone shows in a write that fails.
 func (s *Server) adapt(h http.Handler) fasthttp.RequestHandler {
 	handler := fasthttpadaptor.NewFastHTTPHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
@@ -28,7 +31,7 @@ func (s *Server) adapt(h http.Handler) fasthttp.RequestHandler {
 				_, _ = w.Write(bodies[default5XX])
 			}
 		}()
-		own, err := ownRequest(r)
+		own, err := ownRequest(s.ctx, r)
 		if err != nil {
 			w.WriteHeader(http.StatusBadRequest)
 			return
@@ -44,9 +47,10 @@ func (s *Server) adapt(h http.Handler) fasthttp.RequestHandler {
 	}
 }
 
-// ownRequest copies a request out of the engine's memory.
-func ownRequest(r *http.Request) (*http.Request, error) {
-	own := r.WithContext(r.Context())
+// ownRequest copies a request out of the engine's memory, of which its context
+// is a part.
+func ownRequest(ctx context.Context, r *http.Request) (*http.Request, error) {
+	own := r.WithContext(ctx)
 	own.Method = strings.Clone(r.Method)
 	own.Proto = strings.Clone(r.Proto)
 	own.Host = strings.Clone(r.Host)

@@ -68,7 +68,7 @@ func TestEveryFormReachesTheStage(t *testing.T) {
 		if event.PathParameters["id"] != "7" || !strings.HasPrefix(event.RequestContext.Path, "/prod/items/7") || event.RequestContext.ResourcePath != "/items/{id}" {
 			t.Errorf("%q: event %+v", req, event)
 		}
-		if rec := r.lastRecord(); rec.APIID != "abc123" || rec.Stage != "prod" || rec.ResourcePath != "/items/{id}" || rec.SourceIP != "127.0.0.1" || rec.Status != 200 || rec.ResponseSize != 5 {
+		if rec := r.lastRecord(); rec.APIID != "abc123" || rec.Stage != "prod" || rec.ResourcePath != "/items/{id}" || rec.SourceIP.String() != "127.0.0.1" || rec.Status != 200 || rec.ResponseSize != 5 {
 			t.Errorf("record %+v", rec)
 		}
 	}

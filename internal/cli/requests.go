@@ -1,0 +1,227 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/apigateway"
+	"github.com/spf13/cobra"
+)
+
+// requestsOptions say which requests are shown, and how.
+type requestsOptions struct {
+	follow  bool
+	limit   int // of the newest; with follow, before the further ones
+	json    bool
+	api     string // API id; "": all
+	key     string // name or id of an API key; "": all
+	verdict string // admitted, refused, missed or broken; "": all
+	status  string // 429 or 4xx; "": all
+}
+
+func newRequests() *cobra.Command {
+	var (
+		t     target
+		watch bool
+		o     requestsOptions
+	)
+	c := &cobra.Command{
+		Use:   "requests",
+		Short: "Show what callers asked and what they got",
+		Long: `Show the newest requests of callers, a line each: when it came, verb, path, the
+name of its API key, the verdict with its reason, status, and milliseconds. The
+verdict is admitted, refused (no key, too fast, over the quota …), missed (no
+such API, stage or method) or broken (a failure of weir's own).
+
+The server keeps the newest 10,000 in memory; a restart forgets them. Following
+ends with exit code 3 when the server stops.`,
+		Example: `  weir requests
+  weir requests --follow
+  weir requests --verdict refused --limit 100
+  weir requests --key me --status 429 --json`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			server, err := t.connect(c.Context())
+			if err != nil {
+				return err
+			}
+			o.follow = o.follow || watch
+			return server.showRequests(c.Context(), c.OutOrStdout(), o)
+		},
+	}
+	t.register(c)
+	f := c.Flags()
+	f.BoolVarP(&o.follow, "follow", "f", false, "go on with further requests as they come, until Ctrl-C")
+	f.BoolVar(&watch, "watch", false, "the same as --follow")
+	f.IntVar(&o.limit, "limit", 20, "how many of the newest to show; at most 10000")
+	f.BoolVar(&o.json, "json", false, "print JSON, one object a line")
+	f.StringVar(&o.api, "api", "", "only requests to this API, by its id")
+	f.StringVar(&o.key, "key", "", "only requests with this API key, by its name or id")
+	f.StringVar(&o.verdict, "verdict", "", "only this verdict: admitted, refused, missed or broken")
+	f.StringVar(&o.status, "status", "", "only this status, such as 429, or this class, such as 4xx")
+	return c
+}
+
+// silence is how long a server that follows may say nothing: it sends an empty
+// line every five seconds.
+const silence = 30 * time.Second
+
+// showRequests prints requests, a line each. With follow it ends without an
+// error when ctx does, and with exitAbsent when the server stops.
+func (c *connection) showRequests(ctx context.Context, out io.Writer, o requestsOptions) error {
+	keys := &keyNames{client: apigateway.NewFromConfig(c.aws), names: map[string]string{}}
+	target, err := requestsTarget(ctx, keys, o)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	res, err := c.own(ctx, http.MethodGet, target, nil)
+	if err != nil {
+		return requestsFailed(ctx, err)
+	}
+	defer res.Body.Close()
+	watchdog := time.AfterFunc(silence, func() {
+		cancel(fmt.Errorf("the server at %s was not heard of for %s", c.running.ControlURL, silence))
+	})
+	defer watchdog.Stop()
+	lines := bufio.NewScanner(res.Body)
+	for lines.Scan() {
+		watchdog.Reset(silence)
+		line := lines.Bytes()
+		if len(line) == 0 {
+			continue
+		}
+		if o.json {
+			err = write(out, append(line, '\n'))
+		} else {
+			err = printRequest(ctx, out, line, keys)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	switch {
+	case ctx.Err() != nil:
+		return requestsFailed(ctx, ctx.Err())
+	case o.follow:
+		return &failure{exitAbsent, fmt.Errorf("the server at %s stopped: start it and run this again", c.running.ControlURL)}
+	case lines.Err() != nil:
+		return &failure{exitFailure, fmt.Errorf("reading requests: %w", lines.Err())}
+	}
+	return nil
+}
+
+// requestsFailed is the end of showRequests by an error: none when the user
+// ended it.
+func requestsFailed(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); errors.Is(cause, context.Canceled) {
+		return nil
+	} else if cause != nil {
+		return &failure{exitFailure, cause}
+	}
+	var said *answered
+	if errors.As(err, &said) && said.status == http.StatusBadRequest {
+		return &failure{exitUsage, errors.New("--" + said.message)}
+	}
+	return &failure{exitFailure, err}
+}
+
+func requestsTarget(ctx context.Context, keys *keyNames, o requestsOptions) (string, error) {
+	query := url.Values{"limit": {strconv.Itoa(o.limit)}}
+	if o.follow {
+		query.Set("follow", "true")
+	}
+	if o.key != "" {
+		id, err := keys.id(ctx, o.key)
+		if err != nil {
+			return "", &failure{exitFailure, err}
+		}
+		query.Set("key", id)
+	}
+	for name, value := range map[string]string{"api": o.api, "verdict": o.verdict, "status": o.status} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	return "/_weir/requests?" + query.Encode(), nil
+}
+
+// keyNames knows the names of API keys, asking once for each.
+type keyNames struct {
+	client *apigateway.Client
+	names  map[string]string // by id; bounded by maxKeyNames
+}
+
+const maxKeyNames = 10_000
+
+// name gives a key's name, its id when it has none or cannot be asked for.
+func (k *keyNames) name(ctx context.Context, id string) string {
+	if id == "" {
+		return "-"
+	}
+	if name, ok := k.names[id]; ok {
+		return name
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	name := id
+	if key, err := k.client.GetApiKey(ctx, &apigateway.GetApiKeyInput{ApiKey: &id}); err == nil && aws.ToString(key.Name) != "" {
+		name = *key.Name
+	}
+	if len(k.names) >= maxKeyNames {
+		clear(k.names)
+	}
+	k.names[id] = name
+	return name
+}
+
+// id gives the id of the key with a name; what is no name is taken for an id.
+func (k *keyNames) id(ctx context.Context, nameOrID string) (string, error) {
+	var ids []string
+	pages := apigateway.NewGetApiKeysPaginator(k.client, &apigateway.GetApiKeysInput{NameQuery: &nameOrID})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return "", fmt.Errorf("looking for the API key %q: %w", nameOrID, err)
+		}
+		for _, key := range page.Items {
+			if aws.ToString(key.Name) == nameOrID {
+				ids = append(ids, aws.ToString(key.Id))
+			}
+		}
+	}
+	switch len(ids) {
+	case 0:
+		return nameOrID, nil
+	case 1:
+		return ids[0], nil
+	}
+	return "", fmt.Errorf("%d API keys are named %q: give the id of one, such as %s", len(ids), nameOrID, ids[0])
+}
+
+// shownRequest is a line of the server: a request, or how many were lost.
+type shownRequest struct {
+	Time                                               time.Time
+	Method, Path, APIID, Stage, KeyID, Verdict, Reason string
+	Status                                             int
+	LatencyNs                                          int64
+	Lost                                               uint64
+}
+
+func parseRequest(line []byte) (shownRequest, error) {
+	var r shownRequest
+	if err := json.Unmarshal(line, &r); err != nil {
+		return r, &failure{exitFailure, fmt.Errorf("the server sent a line that is no request (%w): is it of another version?", err)}
+	}
+	return r, nil
+}

@@ -1,0 +1,80 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Columns of a request's line; what is left of a terminal's width is the
+// path's.
+const (
+	verbWidth    = 6
+	keyWidth     = 10
+	verdictWidth = 23 // "refused INVALID_API_KEY"
+	fixedWidth   = len("15:04:05 ") + verbWidth + 1 + len(" ") + keyWidth + 1 + verdictWidth + len(" 200  123.4 ms")
+	leastPath    = 12
+	usualPath    = 28 // of a line that goes to a file, where longer ones are not cut
+)
+
+// printRequest prints a line of the server for people.
+func printRequest(ctx context.Context, out io.Writer, line []byte, keys *keyNames) error {
+	r, err := parseRequest(line)
+	if err != nil {
+		return err
+	}
+	s := newScreen(out) // for every line: a terminal changes its width
+	if r.Lost > 0 {
+		s.printf("… %d requests came faster than they could be shown\n", r.Lost)
+	} else {
+		s.printf("%s\n", r.format(s, keys.name(ctx, r.KeyID)))
+	}
+	return write(out, s.Bytes())
+}
+
+// format makes the line, cut to the width of a terminal.
+func (r *shownRequest) format(s *screen, key string) string {
+	room := usualPath
+	fit := padTo
+	if s.columns > 0 {
+		room = max(s.columns-fixedWidth, leastPath)
+		fit = func(text string, width int) string { return padTo(cut(text, width), width) }
+	}
+	verdict := fit(clean(strings.TrimSpace(r.Verdict+" "+r.Reason)), verdictWidth)
+	return fmt.Sprintf("%s %s %s %s %s %6.1f ms",
+		r.Time.Local().Format("15:04:05"), fit(clean(r.Method), verbWidth), fit(clean(r.shortPath()), room),
+		fit(clean(key), keyWidth), s.paint(r.style(), fmt.Sprintf("%s %d", verdict, r.Status)),
+		float64(r.LatencyNs)/float64(time.Millisecond))
+}
+
+func padTo(text string, width int) string {
+	return text + strings.Repeat(" ", max(0, width-utf8.RuneCountInString(text)))
+}
+
+func (r *shownRequest) style() style {
+	switch {
+	case r.Verdict == "admitted" && r.Status < 500:
+		return good
+	case r.Verdict == "refused":
+		return warn
+	case r.Verdict == "missed":
+		return faint
+	default:
+		return bad
+	}
+}
+
+// shortPath is the path as it is in the form that names the API in the host.
+func (r *shownRequest) shortPath() string {
+	if rest, ok := strings.CutPrefix(r.Path, "/_aws/execute-api/"+r.APIID+"/"); ok && r.APIID != "" {
+		return "/" + rest
+	}
+	stage := "/restapis/" + r.APIID + "/" + r.Stage + "/_user_request_"
+	if rest, ok := strings.CutPrefix(r.Path, stage); ok && r.APIID != "" {
+		return "/" + r.Stage + rest
+	}
+	return r.Path
+}

@@ -1,0 +1,211 @@
+package telemetry
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Bounds of Requests. With the bounds of a Record's texts, the ring holds less
+// than 20 MB whatever strangers send, and about 5 MB of usual requests.
+const (
+	KeptRequests = 10_000 // the newest Records that are kept
+	MaxFollowers = 16     // who may follow at one time
+	followerRoom = 1024   // Records that wait for a slow follower
+)
+
+// ErrManyFollowers refuses one follower more than MaxFollowers.
+var ErrManyFollowers = errors.New("telemetry: too many follow the requests already")
+
+// Filter chooses Records. A zero field lets everything through.
+type Filter struct {
+	APIID, KeyID, Verdict string
+	MinStatus, MaxStatus  int
+}
+
+func (f *Filter) matches(r *Record) bool {
+	return (f.APIID == "" || f.APIID == r.APIID) &&
+		(f.KeyID == "" || f.KeyID == r.KeyID) &&
+		(f.Verdict == "" || f.Verdict == r.Verdict) &&
+		f.MinStatus <= r.Status && (f.MaxStatus == 0 || r.Status <= f.MaxStatus)
+}
+
+// Requests keeps the newest Records in memory, for owners who look on. Add
+// takes no lock and never waits: one counter gives each Record its place in
+// the ring. Safe for concurrent use; made by NewRequests.
+type Requests struct {
+	ring []atomic.Pointer[Record]
+	next atomic.Uint64 // the number that the next Record gets
+	_    [64]byte      // what every call reads apart from what every call writes
+
+	followers atomic.Pointer[[]*Follower] // never changed in place
+
+	mu      sync.Mutex // guards changes of followers, and stopped
+	stopped bool
+}
+
+// NewRequests makes a ring of KeptRequests places.
+func NewRequests() *Requests { return newRequests(KeptRequests) }
+
+func newRequests(places int) *Requests {
+	q := &Requests{ring: make([]atomic.Pointer[Record], places)}
+	q.followers.Store(&[]*Follower{})
+	return q
+}
+
+// Add keeps a Record, which nobody changes any more.
+func (q *Requests) Add(r *Record) {
+	n := q.next.Add(1) - 1
+	r.number = n
+	// First the ring, then the followers: who begins to follow in between finds
+	// the Record in one of the two.
+	q.place(n).Store(r)
+	for _, f := range *q.followers.Load() {
+		f.offer(r)
+	}
+}
+
+func (q *Requests) place(n uint64) *atomic.Pointer[Record] {
+	return &q.ring[n%uint64(len(q.ring))]
+}
+
+// Newest gives the newest Records that a filter chooses, at most limit, oldest
+// first.
+func (q *Requests) Newest(limit int, filter Filter) []*Record {
+	return q.newest(limit, filter).records
+}
+
+// past is what stood in the ring when somebody looked: the Records chosen of
+// the numbers from first to before end. Missing are those that were on their
+// way into it.
+type past struct {
+	records    []*Record
+	first, end uint64
+	missing    []uint64
+}
+
+func (q *Requests) newest(limit int, filter Filter) past {
+	p := past{end: q.next.Load()}
+	p.first = p.end
+	oldest := p.end - min(p.end, uint64(len(q.ring)))
+	for p.first > oldest && len(p.records) < limit {
+		p.first--
+		r := q.place(p.first).Load()
+		if r == nil || r.number != p.first {
+			p.missing = append(p.missing, p.first)
+		} else if filter.matches(r) {
+			p.records = append(p.records, r)
+		}
+	}
+	slices.Reverse(p.records)
+	return p
+}
+
+// has reports whether a Record's turn came in the past already.
+func (p *past) has(r *Record) bool {
+	return p.first <= r.number && r.number < p.end && !slices.Contains(p.missing, r.number)
+}
+
+// Follow gives the newest Records as Newest does, and then every one that is
+// added, without a gap and none twice. The caller closes the Follower. The
+// error is ErrManyFollowers.
+func (q *Requests) Follow(limit int, filter Filter) (*Follower, error) {
+	f := &Follower{requests: q, filter: filter, live: make(chan *Record, followerRoom), ended: make(chan struct{})}
+	q.mu.Lock()
+	others := *q.followers.Load()
+	if len(others) >= MaxFollowers {
+		q.mu.Unlock()
+		return nil, ErrManyFollowers
+	}
+	if q.stopped {
+		close(f.ended)
+	} else {
+		all := append(slices.Clone(others), f)
+		q.followers.Store(&all)
+	}
+	q.mu.Unlock()
+	f.past = q.newest(limit, filter)
+	return f, nil
+}
+
+// Stop ends all followers, now and later. Records are kept on.
+func (q *Requests) Stop() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.stopped {
+		return
+	}
+	q.stopped = true
+	for _, f := range *q.followers.Swap(&[]*Follower{}) {
+		close(f.ended)
+	}
+}
+
+// Follower is one who looks on. Its methods are for one goroutine.
+type Follower struct {
+	requests *Requests
+	filter   Filter
+	past     past // given first
+	live     chan *Record
+	lost     atomic.Uint64 // Records that found no room
+	told     uint64        // of those, how many Next spoke of
+	ended    chan struct{} // closed by Requests.Stop
+}
+
+// offer runs in the call that a Record is of.
+func (f *Follower) offer(r *Record) {
+	if !f.filter.matches(r) {
+		return
+	}
+	select {
+	case f.live <- r:
+	default:
+		f.lost.Add(1)
+	}
+}
+
+// Next gives the next Record, nil when none came within wait, and how many
+// were lost since the last time because this follower was too slow for them.
+// ok is false when the requests were stopped.
+func (f *Follower) Next(wait time.Duration) (r *Record, lost uint64, ok bool) {
+	if len(f.past.records) > 0 {
+		r, f.past.records = f.past.records[0], f.past.records[1:]
+		return r, 0, true
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for {
+		select {
+		case r := <-f.live:
+			if f.past.has(r) {
+				continue
+			}
+			return r, f.newlyLost(), true
+		case <-f.ended:
+			return nil, f.newlyLost(), false
+		case <-timer.C:
+			return nil, f.newlyLost(), true
+		}
+	}
+}
+
+func (f *Follower) newlyLost() uint64 {
+	all := f.lost.Load()
+	n := all - f.told
+	f.told = all
+	return n
+}
+
+// Waiting reports whether there is more at once.
+func (f *Follower) Waiting() bool { return len(f.past.records) > 0 || len(f.live) > 0 }
+
+// Close ends following.
+func (f *Follower) Close() {
+	q := f.requests
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	left := slices.DeleteFunc(slices.Clone(*q.followers.Load()), func(other *Follower) bool { return other == f })
+	q.followers.Store(&left)
+}
