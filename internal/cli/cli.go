@@ -129,10 +129,19 @@ Exit codes: 0 done, 1 failed, 2 wrong command line, 3 no running server found.`,
 		Args:          cobra.NoArgs, // checked only when there is something to run
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
+	root.CompletionOptions.DisableDefaultCmd = true // newCompletion is ours
 	root.AddCommand(
+		newAPIs(),
+		newCompletion(),
 		newEnv(),
+		newExitCodes(),
+		newFunctions(),
+		newInvoke(),
+		newKeys(),
+		newPlans(),
 		newRequests(),
 		newServe(),
+		newUsage(),
 		newVerify(),
 		newVersion(),
 	)

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files from what the commands print")
@@ -21,36 +23,48 @@ func line(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), errs.String()
 }
 
+// everyCommand gives all command lines that name a command: "", "keys",
+// "keys create" …
+func everyCommand() []*cobra.Command {
+	all := []*cobra.Command{newRoot()}
+	for i := 0; i < len(all); i++ {
+		all = append(all, all[i].Commands()...)
+	}
+	return all
+}
+
 // TestHelpScreens holds every command's help, so that a changed screen is seen
 // and read by a person.
 func TestHelpScreens(t *testing.T) {
 	t.Setenv("XDG_DATA_HOME", "/data") // the default folder is printed
-	for _, c := range append(newRoot().Commands(), newRoot()) {
-		name := c.Name()
-		args := []string{name, "--help"}
-		if name == "weir" {
-			args = []string{"--help"}
-		}
+	for _, c := range everyCommand() {
+		args := append(strings.Fields(c.CommandPath())[1:], "--help")
 		code, out, errs := line(t, args...)
 		if code != exitOK || errs != "" {
-			t.Errorf("%s --help: exit %d, %s", name, code, errs)
+			t.Errorf("%v: exit %d, %s", args, code, errs)
 		}
-		if !strings.Contains(out, "Examples:") {
-			t.Errorf("%s --help shows no example", name)
+		if c.Runnable() && !strings.Contains(out, "Examples:") {
+			t.Errorf("%v shows no example", args)
 		}
-		golden := filepath.Join("testdata", name+".help")
-		if *update {
-			if err := os.WriteFile(golden, []byte(out), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(golden)
-		if err != nil {
+		golden(t, strings.ReplaceAll(c.CommandPath(), " ", "-")+".help", out)
+	}
+}
+
+// golden holds out against a file in testdata.
+func golden(t *testing.T, name, out string) {
+	t.Helper()
+	name = filepath.Join("testdata", strings.TrimPrefix(name, "weir-"))
+	if *update {
+		if err := os.WriteFile(name, []byte(out), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if out != string(want) {
-			t.Errorf("%s --help has changed (go test ./internal/cli -update, then read the diff):\n%s", name, out)
-		}
+	}
+	want, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out != string(want) {
+		t.Errorf("%s has changed (go test ./internal/cli -update, then read the diff):\n%s", name, out)
 	}
 }
 

@@ -70,6 +70,18 @@ func (d *display) show(ctx context.Context, out io.Writer, look func(context.Con
 	}
 }
 
+// watch shows what look sees on the server that t names.
+func (d *display) watch(c *cobra.Command, t *target, l *listing, look func(context.Context, *connection) (picture, error)) error {
+	if err := l.check(); err != nil {
+		return err
+	}
+	conn, err := t.connect(c.Context())
+	if err != nil {
+		return err
+	}
+	return d.show(c.Context(), c.OutOrStdout(), func(ctx context.Context) (picture, error) { return look(ctx, conn) })
+}
+
 func (d *display) once(out io.Writer, p picture) error {
 	if d.json {
 		return printJSON(out, p)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -74,4 +75,29 @@ func clean(text string) string {
 		b.WriteString(quoted[1 : len(quoted)-1])
 	}
 	return b.String()
+}
+
+// fields prints names and values, one pair a line; empty values are left out.
+func (s *screen) fields(pairs [][2]string) {
+	width := 0
+	for _, p := range pairs {
+		if p[1] != "" {
+			width = max(width, len(p[0]))
+		}
+	}
+	for _, p := range pairs {
+		if p[1] != "" {
+			s.printf("%s  %s\n", s.paint(faint, fmt.Sprintf("%-*s", width, p[0])), clean(p[1]))
+		}
+	}
+}
+
+// sortedPairs gives a map as "key=value", sorted.
+func sortedPairs(m map[string]string) []string {
+	pairs := make([]string, 0, len(m))
+	for k, v := range m {
+		pairs = append(pairs, k+"="+v)
+	}
+	slices.Sort(pairs)
+	return pairs
 }

@@ -28,7 +28,7 @@ type target struct {
 // variables; WEIR_ENDPOINT_URL beats WEIR_DATA.
 func (t *target) register(c *cobra.Command) {
 	c.Flags().StringVar(&t.data, "data", defaultData(), "data folder of the server")
-	c.Flags().StringVar(&t.endpoint, "endpoint-url", "", "`URL` of a server elsewhere, instead of --data; credentials and region are found as the aws CLI does")
+	c.Flags().StringVar(&t.endpoint, "endpoint-url", "", "`URL` of a server elsewhere, with the aws CLI's credentials")
 	c.PreRunE = func(c *cobra.Command, _ []string) error { return t.read(c) }
 }
 

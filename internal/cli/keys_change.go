@@ -1,0 +1,362 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/apigateway"
+	"github.com/aws/aws-sdk-go-v2/service/apigateway/types"
+	"github.com/spf13/cobra"
+)
+
+// keyCommand is a command on one key that is named on the command line.
+func keyCommand(verb, short, long, example string, t *target, d *display, run func(c *cobra.Command, conn *connection, ref string) error) *cobra.Command {
+	c := &cobra.Command{
+		Use: verb + " ID|NAME", Short: short, Long: long, Example: example,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if args[0] == "" {
+				return errors.New("give the ID or the name of a key")
+			}
+			conn, err := t.connect(c.Context())
+			if err != nil {
+				return err
+			}
+			return run(c, conn, args[0])
+		},
+	}
+	t.register(c)
+	d.jsonFlag(c)
+	c.ValidArgsFunction = completeArg(t, (*connection).keyNames)
+	return c
+}
+
+func newKeysEnable() *cobra.Command {
+	return keySwitch("enable", true, "Let an API key in again",
+		"Enable an API key. Calls with it are let in from the moment this returns, as its\nusage plans say.")
+}
+
+func newKeysDisable() *cobra.Command {
+	return keySwitch("disable", false, "Refuse all calls with an API key",
+		"Disable an API key. Calls with it are refused (403) from the moment this\nreturns. Its plans and what it has used stay; 'weir keys enable' lets it in again.")
+}
+
+// keySwitch makes enable and disable. Among keys of one name the one that is
+// in the other state is meant.
+func keySwitch(verb string, enabled bool, short, long string) *cobra.Command {
+	var (
+		t target
+		d display
+	)
+	return keyCommand(verb, short, long, "  weir keys "+verb+" reader\n  weir keys "+verb+" 4ov1a9cr7e --json", &t, &d,
+		func(c *cobra.Command, conn *connection, ref string) error {
+			key, err := conn.oneKey(c.Context(), ref, func(k *types.ApiKey) bool { return k.Enabled != enabled })
+			if err != nil {
+				return err
+			}
+			changed := key.Enabled != enabled
+			if changed {
+				if err := conn.setEnabled(c.Context(), aws.ToString(key.Id), enabled); err != nil {
+					return err
+				}
+			}
+			return d.once(c.OutOrStdout(), keySwitched{aws.ToString(key.Id), aws.ToString(key.Name), enabled, changed, callKey(key)})
+		})
+}
+
+// keySwitched is the JSON of `weir keys enable` and `disable`.
+type keySwitched struct {
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+	Enabled bool   `json:"enabled"`
+	Changed bool   `json:"changed"` // false: it was so before
+	called  string
+}
+
+func (v keySwitched) print(s *screen) {
+	state, effect := "disabled", "calls with it are refused"
+	if v.Enabled {
+		state, effect = "enabled", "calls with it are let in as its usage plans say"
+	}
+	if !v.Changed {
+		state += " already"
+	}
+	s.printf("%s is %s: %s\n", v.called, state, effect)
+}
+
+func (c *connection) setEnabled(ctx context.Context, id string, enabled bool) error {
+	_, err := apigateway.NewFromConfig(c.aws).UpdateApiKey(ctx, &apigateway.UpdateApiKeyInput{
+		ApiKey:          &id,
+		PatchOperations: []types.PatchOperation{{Op: types.OpReplace, Path: aws.String("/enabled"), Value: aws.String(strconv.FormatBool(enabled))}},
+	})
+	return err
+}
+
+func newKeysDelete() *cobra.Command {
+	var (
+		t target
+		d display
+	)
+	return keyCommand("delete", "Delete an API key",
+		`Delete an API key and take it out of its plans. Calls with its value are refused
+(403) from the moment this returns, and the value cannot be had again: to be able
+to go back, use 'weir keys disable'.`,
+		"  weir keys delete 4ov1a9cr7e\n  weir keys delete reader --json", &t, &d,
+		func(c *cobra.Command, conn *connection, ref string) error {
+			key, err := conn.oneKey(c.Context(), ref, nil)
+			if err != nil {
+				return err
+			}
+			if err := conn.deleteKey(c.Context(), key.Id); err != nil {
+				return err
+			}
+			return d.once(c.OutOrStdout(), keyDeleted{aws.ToString(key.Id), aws.ToString(key.Name), true, callKey(key)})
+		})
+}
+
+// keyDeleted is the JSON of `weir keys delete`.
+type keyDeleted struct {
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+	Deleted bool   `json:"deleted"`
+	called  string
+}
+
+func (v keyDeleted) print(s *screen) { s.printf("%s is deleted\n", v.called) }
+
+func (c *connection) deleteKey(ctx context.Context, id *string) error {
+	_, err := apigateway.NewFromConfig(c.aws).DeleteApiKey(ctx, &apigateway.DeleteApiKeyInput{ApiKey: id})
+	return err
+}
+
+func newKeysShow() *cobra.Command {
+	var (
+		t     target
+		d     display
+		value bool
+	)
+	c := keyCommand("show", "Show one API key; with --value, its value",
+		`Show one API key. With --value, print its value and nothing else, for a script;
+with --value --json, the value is in the document. No other command prints the
+value of a key that was there before.`,
+		"  weir keys show reader\n  curl -H \"x-api-key: $(weir keys show reader --value)\" \"$URL\"", &t, &d,
+		func(c *cobra.Command, conn *connection, ref string) error {
+			key, err := conn.oneKey(c.Context(), ref, nil)
+			if err != nil {
+				return err
+			}
+			if value {
+				if key, err = conn.getKey(c.Context(), aws.ToString(key.Id), true); err != nil {
+					return err
+				}
+				if aws.ToString(key.Value) == "" {
+					return &failure{exitFailure, fmt.Errorf("the server does not give the value of %s: make a new one with 'weir keys rotate'", callKey(key))}
+				}
+				if !d.json {
+					return write(c.OutOrStdout(), []byte(*key.Value+"\n"))
+				}
+			}
+			shown := keyDetail{keyView: newKeyView(key), Description: aws.ToString(key.Description), CustomerID: aws.ToString(key.CustomerId), Tags: key.Tags, Value: aws.ToString(key.Value)}
+			one := []keyView{shown.keyView}
+			if err := conn.addPlans(c.Context(), one, time.Now()); err != nil {
+				return err
+			}
+			shown.keyView = one[0]
+			return d.once(c.OutOrStdout(), &shown)
+		})
+	c.Flags().BoolVar(&value, "value", false, "print the key's value")
+	return c
+}
+
+// keyDetail is the JSON of `weir keys show`.
+type keyDetail struct {
+	keyView
+	Description string            `json:"description,omitempty"`
+	CustomerID  string            `json:"customerId,omitempty"`
+	Tags        map[string]string `json:"tags,omitempty"`
+	Value       string            `json:"value,omitempty"` // with --value
+}
+
+func (v *keyDetail) print(s *screen) {
+	fields := [][2]string{
+		{"id", v.ID},
+		{"name", v.Name},
+		{"description", v.Description},
+		{"customer", v.CustomerID},
+		{"enabled", yes(v.Enabled)},
+		{"created", v.Created.Format(time.RFC3339)},
+		{"changed", v.Changed.Format(time.RFC3339)},
+	}
+	for _, tag := range sortedPairs(v.Tags) {
+		fields = append(fields, [2]string{"tag", tag})
+	}
+	for _, p := range v.Plans {
+		line := fmt.Sprintf("%s (%s), %d today", clean(p.Name), p.ID, p.UsedToday)
+		if q := p.Quota; q != nil {
+			line += fmt.Sprintf(", %d of %d left until %s", q.Remaining, q.Limit, q.Ends.Format(time.RFC3339))
+		}
+		fields = append(fields, [2]string{"plan", line})
+	}
+	s.fields(fields)
+}
+
+// noPlan is said of a key that no plan lets in.
+const noPlan = "none: every call with this key is refused until a usage plan has it"
+
+func newKeysCreate() *cobra.Command {
+	var (
+		t  target
+		d  display
+		in newKey
+	)
+	c := &cobra.Command{
+		Use:   "create NAME",
+		Short: "Make an API key and print its value",
+		Long: `Make an API key and put it into usage plans. A key that is in no plan opens
+nothing. When a plan cannot take the key, the key is deleted again.
+
+The value is printed here, once; only 'weir keys show --value' prints it again.
+A value of your own has 20 to 128 printable characters and no spaces; give it on
+standard input (--value -), since other users of the machine can read command
+lines.`,
+		Example: `  weir keys create reader --plan ten-a-day
+  weir keys create reader --plan ten-a-day --json
+  weir keys create partner --disabled --value - < value.txt`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			in.name = args[0]
+			if in.name == "" {
+				return errors.New("give the key a name")
+			}
+			if err := in.readValue(c.InOrStdin()); err != nil {
+				return err
+			}
+			conn, err := t.connect(c.Context())
+			if err != nil {
+				return err
+			}
+			made, err := conn.createKey(c.Context(), &in)
+			if err != nil {
+				return err
+			}
+			return d.once(c.OutOrStdout(), made)
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	t.register(c)
+	c.Flags().StringArrayVar(&in.plans, "plan", nil, "put the key into this usage plan (`ID|NAME`); may be given again")
+	c.Flags().StringVar(&in.value, "value", "", "the key's `VALUE` (default: made at random); - reads it from standard input")
+	c.Flags().StringVar(&in.description, "description", "", "what the key is for")
+	c.Flags().BoolVar(&in.disabled, "disabled", false, "make it, but let nobody in with it yet")
+	d.jsonFlag(c)
+	completeFlag(c, &t, "plan", (*connection).planNames)
+	return c
+}
+
+// newKey is what `weir keys create` was told.
+type newKey struct {
+	name, value, description string
+	disabled                 bool
+	plans                    []string
+}
+
+const maxKeyValue = 128
+
+func (in *newKey) readValue(stdin io.Reader) error {
+	if in.value != "-" {
+		return nil
+	}
+	line, err := io.ReadAll(io.LimitReader(stdin, maxKeyValue+2))
+	if err != nil {
+		return &failure{exitFailure, fmt.Errorf("reading the key's value: %w", err)}
+	}
+	in.value = strings.TrimRight(string(line), "\r\n")
+	if in.value == "" {
+		return errors.New("--value -: there is no value on standard input")
+	}
+	return nil
+}
+
+// keyMade is the JSON of `weir keys create`.
+type keyMade struct {
+	ID      string    `json:"id"`
+	Name    string    `json:"name"`
+	Enabled bool      `json:"enabled"`
+	Value   string    `json:"value"`
+	Plans   []planRef `json:"plans"`
+}
+
+type planRef struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+func (c *connection) createKey(ctx context.Context, in *newKey) (*keyMade, error) {
+	all, _, err := c.listPlans(ctx, &listing{})
+	if err != nil {
+		return nil, err
+	}
+	var plans []types.UsagePlan
+	for _, ref := range in.plans {
+		p, err := onePlan(all, ref)
+		if err != nil {
+			return nil, err
+		}
+		plans = append(plans, *p)
+	}
+	request := &apigateway.CreateApiKeyInput{Name: &in.name, Enabled: !in.disabled}
+	if in.value != "" {
+		request.Value = &in.value
+	}
+	if in.description != "" {
+		request.Description = &in.description
+	}
+	return c.makeKey(ctx, request, plans)
+}
+
+// undoLimit is how long taking back what was begun may last, also after Ctrl-C.
+const undoLimit = 10 * time.Second
+
+// makeKey makes a key that is in plans, or none at all.
+func (c *connection) makeKey(ctx context.Context, request *apigateway.CreateApiKeyInput, plans []types.UsagePlan) (*keyMade, error) {
+	api := apigateway.NewFromConfig(c.aws)
+	k, err := api.CreateApiKey(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	made := &keyMade{ID: aws.ToString(k.Id), Name: aws.ToString(k.Name), Enabled: k.Enabled, Value: aws.ToString(k.Value), Plans: []planRef{}}
+	for _, p := range plans {
+		_, err := api.CreateUsagePlanKey(ctx, &apigateway.CreateUsagePlanKeyInput{UsagePlanId: p.Id, KeyId: k.Id, KeyType: aws.String("API_KEY")})
+		if err == nil {
+			made.Plans = append(made.Plans, planRef{aws.ToString(p.Id), aws.ToString(p.Name)})
+			continue
+		}
+		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoLimit)
+		defer cancel()
+		if undoErr := c.deleteKey(undo, k.Id); undoErr != nil {
+			return nil, &failure{exitFailure, fmt.Errorf("the new key %s could not join usage plan %s (%w) and could not be deleted again (%v): delete it with 'weir keys delete %s'", made.ID, aws.ToString(p.Id), err, undoErr, made.ID)}
+		}
+		return nil, &failure{exitFailure, fmt.Errorf("the new key could not join usage plan %s (%s), so it was deleted again: %w", aws.ToString(p.Name), aws.ToString(p.Id), err)}
+	}
+	return made, nil
+}
+
+func (v *keyMade) print(s *screen) {
+	plans := make([]string, len(v.Plans))
+	for i, p := range v.Plans {
+		plans[i] = fmt.Sprintf("%s (%s)", clean(p.Name), p.ID)
+	}
+	if len(plans) == 0 {
+		plans = []string{noPlan}
+	}
+	s.fields([][2]string{
+		{"id", v.ID}, {"name", v.Name}, {"enabled", yes(v.Enabled)}, {"plans", strings.Join(plans, ", ")}, {"value", v.Value},
+	})
+	s.printf("%s\n", s.paint(faint, "Callers send the value in the header x-api-key. Keep it: no list shows it."))
+}

@@ -1,0 +1,139 @@
+package cli
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/apigateway"
+	"github.com/aws/aws-sdk-go-v2/service/apigateway/types"
+	"github.com/spf13/cobra"
+)
+
+func newPlans() *cobra.Command {
+	var (
+		t target
+		d display
+		l listing
+	)
+	c := &cobra.Command{
+		Use:   "plans",
+		Short: "List usage plans: rate, burst, quota, stages and number of keys",
+		Long: `List usage plans with what each of their keys may do: calls a second (RATE),
+calls at once (BURST), calls in a calendar period in UTC (QUOTA), and for which
+stages (API id:stage) they count.`,
+		Example: `  weir plans
+  weir plans --name ten --json`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return d.watch(c, &t, &l, func(ctx context.Context, conn *connection) (picture, error) {
+				return conn.plans(ctx, &l)
+			})
+		},
+	}
+	t.register(c)
+	l.flags(c, "plans")
+	d.flags(c)
+	return c
+}
+
+// planList is the JSON of `weir plans`.
+type planList struct {
+	Plans []planView `json:"plans"`
+	More  bool       `json:"more"`
+	l     *listing
+}
+
+type planView struct {
+	ID     string      `json:"id"`
+	Name   string      `json:"name"`
+	Rate   *float64    `json:"rateLimit,omitempty"` // requests a second; none: not throttled
+	Burst  *int32      `json:"burstLimit,omitempty"`
+	Quota  *quotaView  `json:"quota,omitempty"`
+	Stages []planStage `json:"stages"`
+	Keys   int         `json:"keys"`
+}
+
+type quotaView struct {
+	Limit  int32  `json:"limit"`
+	Period string `json:"period"`
+	text   string
+}
+
+type planStage struct {
+	APIID string `json:"apiId"`
+	Stage string `json:"stage"`
+}
+
+func (c *connection) plans(ctx context.Context, l *listing) (*planList, error) {
+	plans, more, err := c.listPlans(ctx, l)
+	if err != nil {
+		return nil, err
+	}
+	out := &planList{Plans: make([]planView, len(plans)), More: more, l: l}
+	err = each(ctx, len(plans), func(ctx context.Context, i int) (err error) {
+		out.Plans[i] = newPlanView(&plans[i])
+		out.Plans[i].Keys, err = c.countKeys(ctx, plans[i].Id)
+		return err
+	})
+	return out, err
+}
+
+func newPlanView(p *types.UsagePlan) planView {
+	v := planView{ID: aws.ToString(p.Id), Name: aws.ToString(p.Name), Stages: []planStage{}}
+	if p.Throttle != nil {
+		v.Rate, v.Burst = &p.Throttle.RateLimit, &p.Throttle.BurstLimit
+	}
+	if p.Quota != nil {
+		v.Quota = &quotaView{p.Quota.Limit, string(p.Quota.Period), quotaText(p.Quota)}
+	}
+	for _, st := range p.ApiStages {
+		v.Stages = append(v.Stages, planStage{aws.ToString(st.ApiId), aws.ToString(st.Stage)})
+	}
+	return v
+}
+
+func (c *connection) listPlans(ctx context.Context, l *listing) ([]types.UsagePlan, bool, error) {
+	pages := apigateway.NewGetUsagePlansPaginator(apigateway.NewFromConfig(c.aws), &apigateway.GetUsagePlansInput{Limit: aws.Int32(pageSize)})
+	return collect(ctx, l, pages,
+		func(o *apigateway.GetUsagePlansOutput) []types.UsagePlan { return o.Items },
+		func(p types.UsagePlan) *string { return p.Name })
+}
+
+// countKeys counts the keys of a plan, which AWS gives no number of.
+func (c *connection) countKeys(ctx context.Context, plan *string) (n int, err error) {
+	pages := apigateway.NewGetUsagePlanKeysPaginator(apigateway.NewFromConfig(c.aws), &apigateway.GetUsagePlanKeysInput{UsagePlanId: plan, Limit: aws.Int32(pageSize)})
+	for pages.HasMorePages() {
+		out, err := pages.NextPage(ctx)
+		if err != nil {
+			return 0, err
+		}
+		n += len(out.Items)
+	}
+	return n, nil
+}
+
+func (v *planList) print(s *screen) {
+	if len(v.Plans) == 0 {
+		s.printf("no usage plans\n")
+		return
+	}
+	t := newTable(left("ID"), elastic("NAME"), right("RATE"), right("BURST"), left("QUOTA"), right("KEYS"), elastic("STAGES"))
+	for _, p := range v.Plans {
+		rate, burst, quota := "-", "-", "-"
+		if p.Rate != nil {
+			rate, burst = strconv.FormatFloat(*p.Rate, 'f', -1, 64), strconv.Itoa(int(*p.Burst))
+		}
+		if p.Quota != nil {
+			quota = p.Quota.text
+		}
+		stages := make([]string, len(p.Stages))
+		for i, st := range p.Stages {
+			stages[i] = st.APIID + ":" + st.Stage
+		}
+		t.add(text(p.ID), text(p.Name), text(rate), text(burst), text(quota), text(strconv.Itoa(p.Keys)), text(strings.Join(stages, " ")))
+	}
+	t.print(s)
+	v.l.foot(s, v.More)
+}
