@@ -129,6 +129,12 @@ func TestServeAndEnv(t *testing.T) {
 			t.Errorf("env lacks %q:\n%s", want, out)
 		}
 	}
+	if code, out, errs := line(t, "health"); code != exitOK || out != "ready\n" {
+		t.Errorf("health: exit %d: %s%s", code, out, errs)
+	}
+	if code, out, _ := line(t, "health", "--json"); code != exitOK || out != `{"status":"ready"}`+"\n" {
+		t.Errorf("health --json: exit %d: %s", code, out)
+	}
 	// One data folder, one server.
 	code, _, errs = line(t, "serve", "--gateway-addr", "127.0.0.1:0")
 	if code != exitFailure || !strings.Contains(errs, "data") {
@@ -138,8 +144,10 @@ func TestServeAndEnv(t *testing.T) {
 	if code := <-ended; code != exitOK {
 		t.Errorf("serve: exit %d:\n%s", code, log.String())
 	}
-	if code, _, _ := line(t, "env"); code != exitAbsent {
-		t.Errorf("env after the stop: exit %d", code)
+	for _, command := range []string{"env", "health"} {
+		if code, _, _ := line(t, command); code != exitAbsent {
+			t.Errorf("%s after the stop: exit %d", command, code)
+		}
 	}
 }
 
