@@ -111,7 +111,7 @@ func scriptOf(t *testing.T, page, text string) string {
 	if b.Len() == 0 {
 		return ""
 	}
-	return "set -e\ntrap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\n" + b.String()
+	return "set -e\ntrap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT\n" + b.String()
 }
 
 func hasTarget(t *testing.T, page, target string) {
