@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"weir/internal/control"
@@ -37,6 +38,8 @@ type App struct {
 
 	callers, tools           *gateway.Server // on the gateway and on the control address
 	callersAddr, controlAddr net.Listener
+
+	backup sync.Mutex // held while a backup of this server is made
 
 	failed chan error
 	stops  []step
@@ -197,6 +200,7 @@ func (a *App) Running() Running {
 		ControlURL: reachable(a.controlAddr.Addr()),
 		Account:    a.o.Account,
 		Region:     a.o.Region,
+		Version:    a.o.Version,
 	}
 }
 

@@ -59,12 +59,14 @@ func (a *App) buildGateway(context.Context) error {
 // store: from here on a change reaches everybody before its call returns.
 func (a *App) buildControl(context.Context) error {
 	a.store.Watch(a.watch)
+	a.onStop("backup", a.stopBackup)
 	door, err := control.New(control.Options{
 		Region: a.o.Region, Account: a.o.Account, Credentials: a.credentials, AnyCredentials: a.o.AnyCredentials,
 		Logger: a.o.Logger, Ready: a.ready,
 		Own: map[string]http.Handler{
 			codePath:          http.HandlerFunc(a.serveCode),
 			"/_weir/requests": control.RequestsHandler(a.requests),
+			"/_weir/backup":   http.HandlerFunc(a.serveBackup),
 		},
 		Services: []protocol.Service{
 			apigateway.Service(apigateway.Options{

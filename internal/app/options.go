@@ -29,6 +29,7 @@ type Options struct {
 	AnyCredentials bool          // for tests: any signature is accepted; loopback control address only
 	DrainLimit     time.Duration // how long a stop waits for calls in flight; default 30 s
 	Logger         *slog.Logger  // default: discards
+	Version        string        // of this weir, for what outlives the process; default "development"
 	Edge
 }
 
@@ -45,6 +46,9 @@ func (o *Options) Validate() error {
 	}
 	if o.Region == "" {
 		o.Region = "us-east-1"
+	}
+	if o.Version == "" {
+		o.Version = "development"
 	}
 	if o.DrainLimit == 0 {
 		o.DrainLimit = 30 * time.Second

@@ -18,6 +18,7 @@ type Running struct {
 	ControlURL string `json:"controlUrl"`
 	Account    string `json:"account"`
 	Region     string `json:"region"`
+	Version    string `json:"version"`
 }
 
 func runningFile(data string) string { return filepath.Join(data, "running.json") }

@@ -24,7 +24,7 @@ type AccessKey struct {
 	Secret string `json:"secretAccessKey"`
 }
 
-func rootKeyFile(data string) string { return filepath.Join(data, "root-access-key.json") }
+func rootKeyFile(data string) string { return filepath.Join(data, rootKeyName) }
 
 // RootAccessKey reads the root access key that the first start made. Only the
 // owner of the data folder can.
@@ -44,10 +44,7 @@ func RootAccessKey(data string) (AccessKey, error) {
 // first start has to make, and refuses a secret that is not the one this store
 // was filled under: every key would be unknown.
 func (a *App) loadSecret(ctx context.Context) error {
-	file := a.o.SecretFile
-	if file == "" {
-		file = filepath.Join(a.o.Data, "secret")
-	}
+	file := secretPath(a.o.Data, a.o.SecretFile)
 	s, err := secret.Load(file)
 	if errors.Is(err, fs.ErrNotExist) && a.o.SecretFile == "" {
 		s, err = secret.Create(file)
@@ -79,10 +76,14 @@ func (a *App) checkSecret(ctx context.Context, file string) error {
 			return tx.SetMeta(secretCheck, a.secret.CheckValue())
 		}
 		if !a.secret.Matches(have) {
-			return fmt.Errorf("the secret in %s is not the one that the data in %s was stored under, so no API key would be found: put the right file back or name it with --secret-file", file, a.o.Data)
+			return errOtherSecret(file, a.o.Data)
 		}
 		return nil
 	})
+}
+
+func errOtherSecret(file, data string) error {
+	return fmt.Errorf("the secret in %s is not the one that the data in %s was stored under, so no API key would be found: put the right file back or name it with --secret-file", file, data)
 }
 
 // writeOwnerOnly writes v as JSON in one step; only the owner may read it.

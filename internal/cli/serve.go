@@ -72,6 +72,7 @@ func (s *serverFlags) options(log io.Writer) (app.Options, error) {
 	}
 	o := s.Options
 	o.Logger = logger
+	o.Version = currentVersion().name()
 	return o, o.Validate()
 }
 

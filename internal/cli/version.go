@@ -20,6 +20,14 @@ type versionInfo struct {
 	Platform string `json:"platform"`
 }
 
+// name is what tells one build from another: "v1.2.3 (0123456789ab)".
+func (v versionInfo) name() string {
+	if v.Revision == "" {
+		return v.Version
+	}
+	return v.Version + " (" + v.Revision + ")"
+}
+
 func newVersion() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
@@ -32,11 +40,7 @@ func newVersion() *cobra.Command {
 			if asJSON {
 				return json.NewEncoder(c.OutOrStdout()).Encode(v)
 			}
-			line := "weir " + v.Version
-			if v.Revision != "" {
-				line += " (" + v.Revision + ")"
-			}
-			_, err := fmt.Fprintf(c.OutOrStdout(), "%s %s %s\n", line, v.Go, v.Platform)
+			_, err := fmt.Fprintf(c.OutOrStdout(), "weir %s %s %s\n", v.name(), v.Go, v.Platform)
 			return err
 		},
 	}

@@ -14,18 +14,14 @@ import (
 	"strings"
 )
 
-// temporary begins the names of files that are being written. What is left of
-// a crash is removed when the folder is opened.
-const temporary = "tmp-"
-
 func clearTemporaries(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), temporary) {
-			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+		if strings.HasPrefix(e.Name(), Temporary) {
+			if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
 				return err
 			}
 		}
@@ -58,7 +54,7 @@ func (s *Store) PutCode(ctx context.Context, zip []byte) (sha string, err error)
 
 // writeDurably puts data under a name, whole or not at all.
 func writeDurably(path string, data []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), temporary)
+	f, err := os.CreateTemp(filepath.Dir(path), Temporary)
 	if err != nil {
 		return err
 	}
@@ -81,6 +77,23 @@ func writeDurably(path string, data []byte) (err error) {
 		return err
 	}
 	return syncFolder(filepath.Dir(path))
+}
+
+// CodeFiles lists the function code in a data folder, in order: the files'
+// paths below it, with slashes, which end in the SHA-256 of what they hold.
+func CodeFiles(dir string) ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(dir, codeFolder))
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	var files []string
+	for _, e := range entries {
+		sum, err := hex.DecodeString(e.Name())
+		if err == nil && len(sum) == sha256.Size && hex.EncodeToString(sum) == e.Name() {
+			files = append(files, codeFolder+"/"+e.Name())
+		}
+	}
+	return files, nil
 }
 
 // Code reads a function's zip. The error is fs.ErrNotExist when there is none

@@ -109,19 +109,9 @@ CREATE INDEX log_event_time ON log_event (stream_id, time);
 // migrate brings the database up to the last of migrations, each in a
 // transaction together with the number that records it.
 func (c *session) migrate(path string, migrations []string, now time.Time) error {
-	var version, app int
-	if _, err := c.row("PRAGMA user_version", nil, &version); err != nil {
+	version, err := c.schemaVersion(path, migrations)
+	if err != nil {
 		return err
-	}
-	if _, err := c.row("PRAGMA application_id", nil, &app); err != nil {
-		return err
-	}
-	if app != applicationID && (app != 0 || version != 0) {
-		return fmt.Errorf("store: %s is a database of another program (application id %#x)", path, app)
-	}
-	if version > len(migrations) {
-		return fmt.Errorf("store: %s has schema version %d, and this weir knows versions up to %d: "+
-			"start the newer weir that wrote it, or restore a backup that this one made", path, version, len(migrations))
 	}
 	for i := version; i < len(migrations); i++ {
 		err := c.transact(func() error {
@@ -143,6 +133,26 @@ func (c *session) migrate(path string, migrations []string, now time.Time) error
 		}
 	}
 	return nil
+}
+
+// schemaVersion reads how far a database has been brought, 0 for a new one. It
+// refuses what is not ours and what is newer than migrations.
+func (c *session) schemaVersion(path string, migrations []string) (version int, err error) {
+	var app int
+	if _, err := c.row("PRAGMA user_version", nil, &version); err != nil {
+		return 0, err
+	}
+	if _, err := c.row("PRAGMA application_id", nil, &app); err != nil {
+		return 0, err
+	}
+	if app != applicationID && (app != 0 || version != 0) {
+		return 0, fmt.Errorf("store: %s is a database of another program (application id %#x)", path, app)
+	}
+	if version > len(migrations) {
+		return 0, fmt.Errorf("store: %s has schema version %d, and this weir knows versions up to %d: "+
+			"start the newer weir that wrote it, or restore a backup that this one made", path, version, len(migrations))
+	}
+	return version, nil
 }
 
 // nanos and fromNanos keep a time in a column. 0 is the zero time.

@@ -14,8 +14,20 @@ import (
 
 const (
 	databaseFile = "weir.db"
-	lockFile     = "weir.lock"
+	codeFolder   = "code"
 )
+
+// LockFile is the file in a data folder by which it is locked.
+const LockFile = "weir.lock"
+
+// Restoring is the folder in a data folder whose restore is under way. No
+// store is opened there.
+const Restoring = "restoring"
+
+// Temporary begins the names of what is only there while something is being
+// written, in the data folder and in its code folder. What is left of a crash
+// is removed when the folder is opened.
+const Temporary = "tmp-"
 
 // Open opens the data folder, making what is missing, and brings its schema
 // up to date. It fails when another process has the folder open and when the
@@ -34,7 +46,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if err := os.MkdirAll(filepath.Join(dir, "code"), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(dir, codeFolder), 0o700); err != nil {
 		return nil, fmt.Errorf("store: cannot make the data folder: %w", err)
 	}
 	lock, err := lockFolder(dir)
@@ -65,8 +77,13 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 }
 
 func (s *Store) open() error {
-	if err := clearTemporaries(s.codeDir()); err != nil {
-		return fmt.Errorf("store: %w", err)
+	if _, err := os.Lstat(filepath.Join(s.dir, Restoring)); err == nil {
+		return fmt.Errorf("store: a restore into %s was cut short: remove that folder and restore again", s.dir)
+	}
+	for _, dir := range []string{s.dir, s.codeDir()} {
+		if err := clearTemporaries(dir); err != nil {
+			return fmt.Errorf("store: %w", err)
+		}
 	}
 	// SQLite would make the file readable for everybody; its other files take
 	// their mode from this one.
@@ -107,7 +124,7 @@ func (s *Store) checkPragmas() error {
 // lockFolder takes the lock of a data folder and writes this process's id
 // into it. The lock ends with the process, however that ends.
 func lockFolder(dir string) (*os.File, error) {
-	path := filepath.Join(dir, lockFile)
+	path := filepath.Join(dir, LockFile)
 	f, err := lockPath(path)
 	if errors.Is(err, errLocked) {
 		holder := "another process"

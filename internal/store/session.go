@@ -28,6 +28,7 @@ type mode int
 const (
 	writing mode = iota
 	reading
+	copying // the database to another file; of its own it changes nothing
 )
 
 // dsn names the database with every pragma a connection needs, so that no
@@ -46,11 +47,17 @@ func dsn(dir string, m mode) string {
 		"fullfsync(ON)",
 		"checkpoint_fullfsync(ON)",
 	}}
-	if m == writing {
+	switch m {
+	case writing:
 		q["_pragma"] = append(q["_pragma"], "journal_mode(WAL)", "synchronous(FULL)",
 			"journal_size_limit(67108864)", "cache_size(-8192)")
-	} else {
+	case reading:
 		q["_pragma"] = append(q["_pragma"], "query_only(ON)", "cache_size(-2048)")
+	case copying:
+		// query_only would hold for the copy too. The last to leave a database
+		// moves its log into it, so that has to be as durable as a server's.
+		q.Set("mode", "rw")
+		q["_pragma"] = append(q["_pragma"], "synchronous(FULL)", "cache_size(-8192)")
 	}
 	return "file://" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
 }
