@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -92,7 +93,7 @@ func (v *verifyFlags) run(c *cobra.Command, url string) error {
 	}
 	fmt.Fprintf(c.ErrOrStderr(), "%s: at most %d calls, %d of them with the key, in about %s (at most %s)\n",
 		url, plan.Calls, plan.Keyed, max(plan.Takes.Round(time.Second), time.Second), v.o.MaxTime)
-	if !v.yes && onTerminal(c.InOrStdin()) && !confirmed(c.InOrStdin(), c.ErrOrStderr(), "This uses up quota of the key. Go on?") {
+	if !v.yes && onTerminal(c.InOrStdin()) && !confirmed(c.Context(), c.InOrStdin(), c.ErrOrStderr(), "This uses up quota of the key. Go on?") {
 		return &failure{exitFailure, errors.New("nothing was sent")}
 	}
 	showing := newProgress(c.ErrOrStderr(), plan.Calls)
@@ -191,12 +192,21 @@ func onTerminal(stream any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// confirmed asks a question; only a yes is one.
-func confirmed(in io.Reader, out io.Writer, question string) bool {
+// confirmed asks a question; only a yes is one. Ctrl-C is none.
+func confirmed(ctx context.Context, in io.Reader, out io.Writer, question string) bool {
 	fmt.Fprintf(out, "%s [y/N] ", question)
-	said, _ := bufio.NewReader(in).ReadString('\n')
-	said = strings.ToLower(strings.TrimSpace(said))
-	return said == "y" || said == "yes"
+	line := make(chan string, 1)
+	go func() {
+		said, _ := bufio.NewReader(in).ReadString('\n')
+		line <- said
+	}()
+	select {
+	case <-ctx.Done():
+		return false
+	case said := <-line:
+		said = strings.ToLower(strings.TrimSpace(said))
+		return said == "y" || said == "yes"
+	}
 }
 
 // progress shows how far a run is: one line that is written over on a

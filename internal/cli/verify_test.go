@@ -100,7 +100,7 @@ func TestVerifyCommandLines(t *testing.T) {
 func TestConfirmed(t *testing.T) {
 	for said, want := range map[string]bool{"y\n": true, " YES \n": true, "y": true, "\n": false, "": false, "no\n": false, "yesterday\n": false} {
 		var out strings.Builder
-		if confirmed(strings.NewReader(said), &out, "Sure?") != want || out.String() != "Sure? [y/N] " {
+		if confirmed(t.Context(), strings.NewReader(said), &out, "Sure?") != want || out.String() != "Sure? [y/N] " {
 			t.Errorf("%q: %v, asked %q", said, !want, out.String())
 		}
 	}

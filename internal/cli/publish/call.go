@@ -22,9 +22,9 @@ import (
 // Call is one changing call. Arguments are "Name=value", without code, keys
 // and the values of variables.
 type Call struct {
-	Service   string   // "apigateway"
-	Operation string   // "CreateRestApi"
-	Arguments []string // "Name=timestamper"
+	Service   string   `json:"service"`   // "apigateway"
+	Operation string   `json:"operation"` // "CreateRestApi"
+	Arguments []string `json:"arguments"` // "Name=timestamper"
 }
 
 func (c Call) String() string {
@@ -101,7 +101,7 @@ func outcome(calls []Call) State {
 	switch {
 	case len(calls) == 0:
 		return Unchanged
-	case is("Create"):
+	case is("Create"), is("Add"):
 		return Made
 	case is("Delete"):
 		return Removed

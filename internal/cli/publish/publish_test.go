@@ -344,7 +344,7 @@ func TestEventsTellWhatWasDone(t *testing.T) {
 	}
 	want := map[string]State{
 		"code": Done, "account": Done, "role": Made, "function": Made, "api": Made, "method": Made,
-		"permission": Changed, "stage": Made, "plan": Made, "key": Made,
+		"permission": Made, "stage": Made, "plan": Made, "key": Made,
 	}
 	if got := told(); !maps.Equal(got, want) {
 		t.Errorf("told %v\nwant %v", got, want)
