@@ -123,7 +123,7 @@ func TestFramingRefusals(t *testing.T) {
 		{"absolute form of another scheme", "GET ftp://abc123.execute-api.x.y/prod/open HTTP/1.1\r\n" + host + "\r\n", badTarget},
 		{"absolute form with user", "GET http://me@abc123.execute-api.x.y/prod/open HTTP/1.1\r\n" + host + "\r\n", badTarget},
 		{"asterisk form", "OPTIONS * HTTP/1.1\r\n" + host + "\r\n", badTarget},
-		{"authority form", "GET abc123.execute-api.x.y:80 HTTP/1.1\r\n" + host + "\r\n", unreadable},
+		{"authority form", "GET abc123.execute-api.x.y:80 HTTP/1.1\r\n" + host + "\r\n", badTarget},
 		{"CONNECT", "CONNECT abc123.execute-api.x.y:443 HTTP/1.1\r\n" + host + "\r\n", noTunnel},
 		{"CONNECT to a path", request("CONNECT /prod/open", ""), noTunnel},
 		{"NUL in the path", request("GET /prod/open\x00", ""), badByte},

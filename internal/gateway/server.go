@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -222,9 +223,14 @@ func (s *Server) unread(ctx *fasthttp.RequestCtx, err error) {
 			ctx.Response.SetStatusCode(broken.status)
 		}
 	}()
-	found := connOf(ctx.Conn()).trouble()
-	if found == unreadable && errors.Is(err, fasthttp.ErrBodyTooLarge) {
+	found := unreadable
+	switch c := connOf(ctx.Conn()); {
+	case c != nil && c.framing.problem != nil: // the engine's error does not always say it
+		found = c.framing.problem
+	case errors.Is(err, fasthttp.ErrBodyTooLarge):
 		found = tooLong(s.roomOf(&ctx.Request.Header).bytes)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		found = silence
 	}
 	s.refuseFraming(ctx, found)
 }

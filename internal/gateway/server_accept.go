@@ -38,14 +38,13 @@ func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 // the same as the Host header; anything but a path is none of ours.
 func target(host, uri string) (_, path, query string, found *problem) {
 	if !strings.HasPrefix(uri, "/") {
-		scheme, rest, _ := strings.Cut(uri, "://")
+		_, rest, _ := strings.Cut(uri, "://")
 		authority := rest
 		if i := strings.IndexAny(rest, "/?"); i >= 0 {
 			authority = rest[:i]
 		}
 		uri = rest[len(authority):]
-		if !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") ||
-			host != "" && !strings.EqualFold(host, authority) || !validHost([]byte(authority)) {
+		if host != "" && !strings.EqualFold(host, authority) || !validHost([]byte(authority)) {
 			return "", "", "", badTarget
 		}
 		host = authority

@@ -103,7 +103,6 @@ type conn struct {
 	port     string // that the caller reached us on
 	scheme   string
 	framing  framing
-	failed   error       // what ended the reading
 	linger   atomic.Bool // see lingers
 
 	counted netip.Addr // the client it counts for, guarded by connections.mu; invalid: none
@@ -149,32 +148,20 @@ func (c *conn) Read(p []byte) (n int, err error) {
 	if c.framing.problem != nil {
 		return 0, c.framing.problem
 	}
-	if n, err = c.Conn.Read(p); err != nil {
-		c.failed = err
-	}
+	n, err = c.Conn.Read(p)
 	if good := c.framing.scan(p[:n]); c.framing.problem != nil {
 		p[good] = 0
 		return good + 1, nil
 	}
-	return n, err
-}
-
-// trouble is why no request could be read. The engine's error does not always
-// say.
-func (c *conn) trouble() *problem {
-	switch {
-	case c == nil:
-		return unreadable
-	case c.framing.problem != nil:
-		return c.framing.problem
-	case errors.Is(c.failed, os.ErrDeadlineExceeded) && c.framing.part == atStart:
-		return silence
-	case errors.Is(c.failed, os.ErrDeadlineExceeded):
-		return tooSlow
-	case c.failed != nil:
-		return incomplete
+	if err == nil || !c.framing.begun() || errors.Is(err, net.ErrClosed) {
+		return n, err
 	}
-	return unreadable
+	// The engine does not answer every request that ends too early.
+	c.framing.problem = incomplete
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		c.framing.problem = tooSlow
+	}
+	return n, c.framing.problem
 }
 
 // Bounds of lingering.

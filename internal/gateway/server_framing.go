@@ -114,6 +114,9 @@ func (f *framing) scan(p []byte) int {
 	return i
 }
 
+// begun reports whether a part of a request has come and not yet its end.
+func (f *framing) begun() bool { return f.part != atStart && f.part != blankLF }
+
 // run takes the bytes that belong to a part which has no length of its own and
 // returns how many they are.
 func (f *framing) run(p []byte) int {
@@ -236,21 +239,26 @@ func (f *framing) verb(p []byte) int {
 }
 
 func (f *framing) target(p []byte) int {
-	if f.size == 0 && p[0] != '/' && !isLetter(p[0]) {
-		f.problem = badTarget
-		return 0
-	}
 	n := span(p, &targetBytes)
-	f.size += n
-	if n == len(p) {
+	f.keep(p[:n])
+	switch {
+	case n == len(p):
 		return n
-	}
-	if p[n] == '\r' || p[n] == '\n' {
+	case p[n] == '\r' || p[n] == '\n':
 		f.problem = badVersion // HTTP/0.9 has none
-		return n
+	case f.size == 0 || f.word[0] != '/' && !webURL(f.word[:min(f.size, len("https://"))]):
+		f.problem = badTarget
+	default:
+		f.size = 0
+		return f.end(p, n, ' ', inVersion)
 	}
-	f.size = 0
-	return f.end(p, n, ' ', inVersion)
+	return n
+}
+
+// webURL reports whether front is how an absolute target begins.
+func webURL(front []byte) bool {
+	scheme, _, found := bytes.Cut(front, []byte("://"))
+	return found && (bytes.EqualFold(scheme, []byte("http")) || bytes.EqualFold(scheme, []byte("https")))
 }
 
 func (f *framing) version(c byte) bool {
