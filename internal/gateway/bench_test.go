@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bufio"
+	"context"
 	"crypto/sha256"
 	"io"
 	"net"
@@ -12,13 +13,23 @@ import (
 	"weir/internal/catalog"
 	"weir/internal/gateway/message"
 	"weir/internal/gateway/protection"
+	"weir/internal/invocation"
 	"weir/internal/limit"
 	"weir/internal/limit/limittest"
 	"weir/internal/telemetry"
 )
 
+// saying is a function that says what it is told to.
+type saying struct{ payload []byte }
+
+func (s *saying) Invoke(context.Context, *invocation.Invocation) (*invocation.Result, error) {
+	return &invocation.Result{StatusCode: 200, Payload: s.payload, RequestID: "inv-1"}, nil
+}
+
+var hello = &saying{[]byte(`{"statusCode":200,"body":"hello"}`)}
+
 // quiet is a gateway with the rig's API that reports nothing.
-func quiet(tb testing.TB) *Gateway {
+func quiet(tb testing.TB, function invocation.Invoker) *Gateway {
 	tb.Helper()
 	guard := protection.NewGuard(protection.Options{
 		Limiter: limit.New(&limittest.Ledger{}), Now: limit.NewClock().Now,
@@ -28,9 +39,7 @@ func quiet(tb testing.TB) *Gateway {
 		},
 	})
 	guard.Started(limit.NewClock().Now())
-	inv := &invoker{}
-	inv.returns(`{"statusCode":200,"body":"hello"}`)
-	g := New(Options{Account: "000000000000", Region: "us-east-1", Invoker: inv, Guard: guard})
+	g := New(Options{Account: "000000000000", Region: "us-east-1", Invoker: function, Guard: guard})
 	publish, err := g.Prepare([]StageChange{{
 		APIID: "abc123", StageName: "prod", Stage: &catalog.Stage{APIID: "abc123", StageName: "prod"},
 		Deployment: &catalog.Deployment{ID: "dep001", Resources: resources(), API: catalog.RestAPI{ID: "abc123"}},
@@ -60,7 +69,7 @@ var lines = []struct{ name, method, path string }{
 
 // TestRefusalAllocatesOnlyItsIDs keeps a flood of refused calls cheap.
 func TestRefusalAllocatesOnlyItsIDs(t *testing.T) {
-	g := quiet(t)
+	g := quiet(t, hello)
 	x := &exchange{}
 	for _, l := range lines[:2] {
 		n := testing.AllocsPerRun(200, func() {
@@ -75,13 +84,13 @@ func TestRefusalAllocatesOnlyItsIDs(t *testing.T) {
 }
 
 func BenchmarkLine(b *testing.B) {
-	benchmarkLine(b, quiet(b))
+	benchmarkLine(b, quiet(b, hello))
 }
 
 // BenchmarkLineRecorded is BenchmarkLine with its Records kept, as a server
 // keeps them.
 func BenchmarkLineRecorded(b *testing.B) {
-	g := quiet(b)
+	g := quiet(b, hello)
 	g.options.Record = telemetry.NewRequests().Add
 	benchmarkLine(b, g)
 }
@@ -102,7 +111,7 @@ func benchmarkLine(b *testing.B, g *Gateway) {
 }
 
 func BenchmarkConnection(b *testing.B) {
-	g := quiet(b)
+	g := quiet(b, hello)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)

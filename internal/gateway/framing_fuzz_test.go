@@ -232,3 +232,60 @@ func (t taken) sorted() taken {
 	})
 	return t
 }
+
+// FuzzAnswer lets a function say anything, through the real server: the caller
+// gets one answer to each request, of bounded headers, whose framing is ours.
+func FuzzAnswer(f *testing.F) {
+	for _, seed := range []string{
+		`{"statusCode":201,"headers":{"a":"b"},"multiValueHeaders":{"Set-Cookie":["d","e"]},"body":"x","isBase64Encoded":true}`,
+		`{"headers":{"a":"b\r\nSet-Cookie: c"}}`, `{"headers":{"a: b\r\nc":"d"}}`, `{"statusCode":204,"body":"x"}`, `{"statusCode":304,"body":"x"}`,
+		`{"headers":{"Content-Length":"9","Transfer-Encoding":"chunked","Connection":"close","Trailer":"A","A":"b"},"body":"x"}`,
+		`{"headers":{"Content-Type":"","Server":"s","Date":"d","content-encoding":"gzip"}}`, `"x"`, `{"statusCode":599}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	function := &saying{}
+	s := NewServer(quiet(f, function), ServerOptions{})
+	sent := request("GET /prod/open", "") + request("HEAD /prod/open", "") + request("GET /prod", "")
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		function.payload = payload
+		w := &wire{sent: []byte(sent), step: len(sent)}
+		_ = s.engine.ServeConn(&conn{Conn: w, socket: w, server: s, scheme: "http"})
+		back := bufio.NewReader(&w.back)
+		want := 0
+		for i, method := range []string{"GET", "HEAD", "GET"} {
+			before := w.back.Len() + back.Buffered()
+			resp, err := http.ReadResponse(back, &http.Request{Method: method})
+			if err != nil {
+				t.Fatalf("%q: answer %d: %v", payload, i, err)
+			}
+			head := before - w.back.Len() - back.Buffered()
+			if head > maxReplyHead {
+				t.Fatalf("%q: answer %d begins with %d bytes", payload, i, head)
+			}
+			text, err := io.ReadAll(resp.Body)
+			if err != nil || resp.Close || len(resp.TransferEncoding) > 0 {
+				t.Fatalf("%q: answer %d: %+v, %v", payload, i, resp, err)
+			}
+			switch i {
+			case 0:
+				want = resp.StatusCode
+			case 1:
+				if resp.StatusCode != want {
+					t.Fatalf("%q: status %d, to HEAD %d", payload, want, resp.StatusCode)
+				}
+			default:
+				if string(text) != `{"ok":true}` {
+					t.Fatalf("%q: the next answer is %d %q", payload, resp.StatusCode, text)
+				}
+			}
+		}
+		if left, _ := io.ReadAll(back); len(left) > 0 {
+			t.Fatalf("%q: %q follows the answers", payload, left)
+		}
+	})
+}
+
+// maxReplyHead is what a function can make of an answer's head, and what we put
+// in it.
+const maxReplyHead = 40 << 10

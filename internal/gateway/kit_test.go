@@ -200,6 +200,7 @@ func resources() []catalog.Resource {
 		on("open", "/open", map[string]*catalog.Method{"ANY": proxy(catalog.Method{})}),
 		on("keyed", "/keyed", map[string]*catalog.Method{"POST": proxy(catalog.Method{APIKeyRequired: true})}),
 		on("items", "/items/{id}", map[string]*catalog.Method{"GET": proxy(catalog.Method{})}),
+		on("files", "/files/{path+}", map[string]*catalog.Method{"ANY": proxy(catalog.Method{})}),
 		on("slow", "/slow", map[string]*catalog.Method{"GET": slow}),
 		on("badmock", "/badmock", map[string]*catalog.Method{"GET": mockOf(`{}`)}),
 		on("notpost", "/notpost", map[string]*catalog.Method{"GET": get}),

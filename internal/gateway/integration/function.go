@@ -32,6 +32,7 @@ type function struct {
 // Lines of the execution log, as recorded from AWS.
 const (
 	lineMalformed   = "Execution failed due to configuration error: Malformed Lambda proxy response"
+	lineHeaders     = lineMalformed + ": its headers are larger than 32768 bytes"
 	linePermissions = "Execution failed due to configuration error: Invalid permissions on Lambda function"
 	lineRate        = "Execution failed due to configuration error: Rate Exceeded."
 	lineTimeout     = "Execution failed due to a timeout error"

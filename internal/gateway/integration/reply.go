@@ -18,16 +18,26 @@ type reply struct {
 	base64 bool
 }
 
+// maxReplyHeader bounds the header lines of a function's answer, each counted
+// with headerCost bytes more, as HTTP/2 counts them: 1,024 lines at most. AWS
+// does not say where it ends; few clients take as much.
+const (
+	maxReplyHeader = 32 << 10
+	headerCost     = 32
+)
+
 // parseReply reads a function's answer by the rules recorded from AWS: an
-// object with none but the five known members, none of them required. ok is
-// false for anything else. The body may lie in payload's memory.
-func parseReply(payload []byte) (r reply, ok bool) {
+// object with none but the five known members, none of them required. problem
+// is the execution log's line for anything else. The body may lie in payload's
+// memory.
+func parseReply(payload []byte) (r reply, problem string) {
 	if !json.Valid(payload) {
-		return reply{}, false
+		return reply{}, lineMalformed
 	}
 	top := cursor{b: payload}
 	r.status = 200
 	var single message.Header
+	var ok bool
 	ok = eachMember(top.value(), func(key string, value []byte) bool {
 		switch key {
 		case "statusCode":
@@ -48,11 +58,21 @@ func parseReply(payload []byte) (r reply, ok bool) {
 		}
 		return ok
 	})
+	if headerSize(r.header)+headerSize(single) > maxReplyHeader {
+		return reply{}, lineHeaders
+	}
 	if !ok {
-		return reply{}, false
+		return reply{}, lineMalformed
 	}
 	r.header = merge(r.header, single)
-	return r, true
+	return r, ""
+}
+
+func headerSize(h message.Header) (n int) {
+	for _, f := range h {
+		n += len(f.Name) + len(f.Value) + headerCost
+	}
+	return n
 }
 
 func isNull(value []byte) bool { return string(value) == "null" }
@@ -121,7 +141,7 @@ func addHeader(h *message.Header, name string, value []byte) bool {
 		return false
 	}
 	h.Add(name, text)
-	return true
+	return len(*h) <= maxReplyHeader/headerCost // no need to read on
 }
 
 // merge joins both maps into one list: the multi-value map first, in its
@@ -148,9 +168,9 @@ func merge(multi, single message.Header) message.Header {
 
 // reply turns a function's payload into the caller's response.
 func (f *function) reply(payload []byte, c *Call, resp *message.Response) *Failure {
-	r, ok := parseReply(payload)
-	if !ok {
-		return &Failure{Type: Default5XX, Status: 502, Lines: []string{lineMalformed}}
+	r, problem := parseReply(payload)
+	if problem != "" {
+		return &Failure{Type: Default5XX, Status: 502, Lines: []string{problem}}
 	}
 	body := r.body
 	if r.base64 && len(body) > 0 {
