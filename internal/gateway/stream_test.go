@@ -109,7 +109,7 @@ func TestStreamEndsWithItsPeer(t *testing.T) {
 func TestRecordsAreBounded(t *testing.T) {
 	r := newRig(t, ServerOptions{})
 	long := strings.Repeat("é", 2000)
-	r.wire(request(strings.Repeat("M", 100)+" /prod/"+long, "", "User-Agent: "+long))
+	r.wire(request(strings.Repeat("M", maxVerb)+" /prod/"+long, "", "User-Agent: "+long))
 	rec := r.lastRecord()
 	if rec.Method != strings.Repeat("M", telemetry.MaxMethod) {
 		t.Errorf("method %q", rec.Method)
