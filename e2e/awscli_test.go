@@ -314,6 +314,7 @@ func (w *walk) keysAndPlans() {
 	w.run("apigateway", "get-api-key", "--api-key", w.key, "--include-value").is(`"`+w.keyValue+`"`, "value")
 	d = w.run("apigateway", "create-api-key", "--name", "spare")
 	w.spare, w.spareV = d.text("id"), d.text("value")
+	w.s.hidden = append(w.s.hidden, w.keyValue, w.spareV)
 	d.is(`false`, "enabled")
 	w.plan = w.run(
 		"apigateway", "create-usage-plan", "--name", "ten-a-day", "--throttle", "rateLimit=1,burstLimit=1",

@@ -86,6 +86,7 @@ func newGate(ctx context.Context, c *sdk, integration *apigateway.PutIntegration
 	key, err := c.agw.CreateApiKey(ctx, &apigateway.CreateApiKeyInput{Name: aws.String("caller"), Enabled: true})
 	must(t, key, err)
 	g.key, g.keyValue = *key.Id, *key.Value
+	c.s.hidden = append(c.s.hidden, g.keyValue)
 	plan, err := c.agw.CreateUsagePlan(ctx, &apigateway.CreateUsagePlanInput{
 		Name: aws.String("plan"), Throttle: &agw.ThrottleSettings{RateLimit: rate, BurstLimit: burst},
 		Quota:     &agw.QuotaSettings{Limit: quota, Period: agw.QuotaPeriodTypeDay},

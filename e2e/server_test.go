@@ -65,22 +65,30 @@ type server struct {
 	region  string
 	cmd     *exec.Cmd
 	done    chan error
-	log     *bytes.Buffer
+	log     *bytes.Buffer // whole once the process has ended
+	hidden  []string      // what the log must not tell, besides the server's own secrets
 }
 
-// start runs weir serve on data and waits until it answers.
+// start runs weir serve on data and waits until it answers. It logs all it
+// can, and at the end its log is held to telling no secret.
 func start(t *testing.T, data string, flags ...string) *server {
 	t.Helper()
 	s := &server{data: data, done: make(chan error, 1), log: new(bytes.Buffer)}
-	args := append([]string{"serve", "--data", data, "--gateway-addr", "127.0.0.1:0", "--control-addr", "127.0.0.1:0"}, flags...)
+	args := append([]string{"serve", "--data", data, "--gateway-addr", "127.0.0.1:0", "--control-addr", "127.0.0.1:0", "--log-level", "debug"}, flags...)
 	s.cmd = exec.Command(binary, args...)
 	s.cmd.Stderr = s.log
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	go func() { s.done <- s.cmd.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.done <- s.cmd.Wait()
+	}()
 	t.Cleanup(func() {
 		_ = s.cmd.Process.Kill()
+		<-ended
+		tellsNothing(t, "the server's log", s.log.Bytes(), s.secrets(t))
 		if t.Failed() {
 			t.Logf("the server's log:\n%s", tail(s.log.String(), 6000))
 		}
