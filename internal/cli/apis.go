@@ -80,6 +80,9 @@ func (c *connection) apis(ctx context.Context, l *listing) (*apiList, error) {
 	if err != nil {
 		return nil, err
 	}
+	slices.SortStableFunc(found, func(a, b types.RestApi) int {
+		return strings.Compare(aws.ToString(a.Name), aws.ToString(b.Name))
+	})
 	out := &apiList{APIs: make([]apiView, len(found)), More: more, l: l}
 	err = each(ctx, len(found), func(ctx context.Context, i int) (err error) {
 		a := &found[i]
@@ -153,11 +156,15 @@ func (v *apiList) print(s *screen) {
 	v.l.foot(s, v.More)
 }
 
+// longestPath is how far a path moves the notes of the others to the right.
+const longestPath = 50
+
 func (v *stageView) print(s *screen) {
 	s.printf("  %s  %s\n", clean(v.Name), v.URL)
-	width := 0
+	verbs, paths := 0, 0
 	for _, m := range v.Methods {
-		width = max(width, len(m.Method))
+		verbs = max(verbs, len(m.Method))
+		paths = min(max(paths, len(clean(m.Path))), longestPath)
 	}
 	for _, m := range v.Methods {
 		notes := s.paint(warn, "open")
@@ -167,6 +174,6 @@ func (v *stageView) print(s *screen) {
 		if m.Authorization != "" && m.Authorization != "NONE" {
 			notes += ", " + clean(m.Authorization)
 		}
-		s.printf("    %-*s %s  %s\n", width, m.Method, strings.TrimSpace(clean(m.Path)), notes)
+		s.printf("    %-*s %-*s  %s\n", verbs, m.Method, paths, clean(m.Path), notes)
 	}
 }

@@ -75,12 +75,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return exitUsage
 }
 
-// verdict gives the exit code of an error and what is said of it. A call of
-// AWS's SDK that failed is told in the server's words, without the SDK's.
+// verdict gives the exit code of an error and what is said of it. Calls of
+// AWS's SDK that failed are told in the server's words, without the SDK's.
 func verdict(err error) (code int, message string) {
 	code, message = exitUsage, err.Error()
-	var call *smithy.OperationError
-	if errors.As(err, &call) {
+	for _, call := range failedCalls(err) {
 		code = exitFailure
 		short := call.Err.Error()
 		var answer smithy.APIError
@@ -98,6 +97,23 @@ func verdict(err error) (code int, message string) {
 		code = f.code
 	}
 	return code, message
+}
+
+// failedCalls finds the calls of AWS's SDK in an error.
+func failedCalls(err error) []*smithy.OperationError {
+	switch e := err.(type) {
+	case *smithy.OperationError:
+		return []*smithy.OperationError{e}
+	case interface{ Unwrap() error }:
+		return failedCalls(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		var all []*smithy.OperationError
+		for _, part := range e.Unwrap() {
+			all = append(all, failedCalls(part)...)
+		}
+		return all
+	}
+	return nil
 }
 
 // helpFor names the command that args were meant for, so that the hint leads

@@ -1,9 +1,11 @@
 package cli
 
 import (
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
+	"io"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -15,55 +17,60 @@ import (
 func newEnv() *cobra.Command {
 	var (
 		data   string
-		asJSON bool
+		d      display
 		wait   time.Duration
+		toFile string
 	)
 	c := &cobra.Command{
 		Use:   "env",
 		Short: "Print the environment that points AWS's tools at the running server",
 		Long: `Print shell commands that point the aws CLI, SDKs and Terraform at the running
 server: its endpoint, its region and the root access key. The key is read from
-the data folder, which only its owner can read.
+the data folder, which only its owner can read. weir's own commands then find
+the server by WEIR_DATA.
 
-AWS CLI versions before 2.13 and SDKs of before mid-2023 do not know
-AWS_ENDPOINT_URL: give those --endpoint-url "$AWS_ENDPOINT_URL".`,
+With --profile, write them into a profile of AWS's tools instead, in
+~/.aws/config and ~/.aws/credentials (or AWS_CONFIG_FILE and
+AWS_SHARED_CREDENTIALS_FILE); all else in these files stays as it is. Write it
+again when the server's address has changed. A profile of an AWS account (with a
+role, or with keys and no endpoint_url) is not touched.
+
+AWS CLI versions before 2.13 and SDKs of before mid-2023 know neither
+AWS_ENDPOINT_URL nor a profile's endpoint_url: give those
+--endpoint-url "$AWS_ENDPOINT_URL".`,
 		Example: `  eval "$(weir env)"
   weir env --data ./data --json
+  weir env --profile weir && aws --profile weir sts get-caller-identity
   weir serve & eval "$(weir env --wait 10s)"`,
 		Args: cobra.NoArgs,
 		PreRunE: func(c *cobra.Command, _ []string) error {
-			return fromEnvironment(c.Flags())
+			return fromEnvironment(c.Flags(), "data", "json", "wait")
 		},
 		RunE: func(c *cobra.Command, _ []string) error {
-			vars, err := environment(data)
-			for end := time.Now().Add(wait); absent(err) && time.Now().Before(end); vars, err = environment(data) {
-				select {
-				case <-c.Context().Done():
-					return &failure{exitFailure, c.Context().Err()}
-				case <-time.After(20 * time.Millisecond):
+			inFile := c.Flags().Changed("profile")
+			if inFile {
+				if err := checkProfileName(toFile); err != nil {
+					return err
 				}
 			}
+			e, err := awaitEnvironment(c.Context(), data, wait)
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				m := map[string]string{}
-				for _, v := range vars {
-					m[v.name] = v.value
-				}
-				return json.NewEncoder(c.OutOrStdout()).Encode(m)
+			if !inFile {
+				return e.tell(c.OutOrStdout(), d.json)
 			}
-			for _, v := range vars {
-				if _, err := fmt.Fprintf(c.OutOrStdout(), "export %s=%s\n", v.name, shellQuote(v.value)); err != nil {
-					return &failure{exitFailure, err}
-				}
+			p, err := e.conn.writeProfile(toFile, e.key)
+			if err != nil {
+				return err
 			}
-			return nil
+			return d.once(c.OutOrStdout(), p)
 		},
 	}
 	c.Flags().StringVar(&data, "data", defaultData(), "data folder of the server")
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.Flags().StringVar(&toFile, "profile", "", "write the profile `NAME` of AWS's tools")
 	c.Flags().DurationVar(&wait, "wait", 0, "wait this long for a server to start")
+	d.jsonFlag(c)
 	return c
 }
 
@@ -72,25 +79,71 @@ func absent(err error) bool {
 	return errors.As(err, &f) && f.code == exitAbsent
 }
 
+// environment is what points a tool at a running server.
+type environment struct {
+	conn *connection
+	key  app.AccessKey
+}
+
+// awaitEnvironment finds the server, waiting for one that is about to start.
+func awaitEnvironment(ctx context.Context, data string, wait time.Duration) (*environment, error) {
+	end := time.Now().Add(wait)
+	for {
+		conn, err := connect(data)
+		if err == nil {
+			key, err := app.RootAccessKey(data)
+			if err != nil {
+				return nil, &failure{exitFailure, err}
+			}
+			return &environment{conn, key}, nil
+		}
+		if !absent(err) || !time.Now().Before(end) {
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, &failure{exitFailure, ctx.Err()}
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
 type variable struct{ name, value string }
 
-func environment(data string) ([]variable, error) {
-	c, err := connect(data)
-	if err != nil {
-		return nil, err
-	}
-	key, err := app.RootAccessKey(data)
+func (e *environment) variables() ([]variable, error) {
+	data, err := filepath.Abs(e.conn.data) // the reader may stand elsewhere
 	if err != nil {
 		return nil, &failure{exitFailure, err}
 	}
+	r := e.conn.running
 	return []variable{
-		{"AWS_ENDPOINT_URL", c.running.ControlURL},
-		{"AWS_ACCESS_KEY_ID", key.ID},
-		{"AWS_SECRET_ACCESS_KEY", key.Secret},
-		{"AWS_REGION", c.running.Region},
-		{"AWS_DEFAULT_REGION", c.running.Region},
-		{"WEIR_GATEWAY_URL", c.running.GatewayURL},
+		{"AWS_ENDPOINT_URL", r.ControlURL},
+		{"AWS_ACCESS_KEY_ID", e.key.ID},
+		{"AWS_SECRET_ACCESS_KEY", e.key.Secret},
+		{"AWS_REGION", r.Region},
+		{"AWS_DEFAULT_REGION", r.Region},
+		{"WEIR_GATEWAY_URL", r.GatewayURL},
+		{"WEIR_DATA", data},
 	}, nil
+}
+
+func (e *environment) tell(out io.Writer, asJSON bool) error {
+	vars, err := e.variables()
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		m := map[string]string{}
+		for _, v := range vars {
+			m[v.name] = v.value
+		}
+		return printJSON(out, m)
+	}
+	var b strings.Builder
+	for _, v := range vars {
+		fmt.Fprintf(&b, "export %s=%s\n", v.name, shellQuote(v.value))
+	}
+	return write(out, []byte(b.String()))
 }
 
 // shellQuote makes one word of s for a POSIX shell.

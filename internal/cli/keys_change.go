@@ -340,7 +340,7 @@ func (c *connection) makeKey(ctx context.Context, request *apigateway.CreateApiK
 		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoLimit)
 		defer cancel()
 		if undoErr := c.deleteKey(undo, k.Id); undoErr != nil {
-			return nil, &failure{exitFailure, fmt.Errorf("the new key %s could not join usage plan %s (%w) and could not be deleted again (%v): delete it with 'weir keys delete %s'", made.ID, aws.ToString(p.Id), err, undoErr, made.ID)}
+			return nil, &failure{exitFailure, fmt.Errorf("the new key %s could not join usage plan %s (%w) and could not be deleted again (%w): delete it with 'weir keys delete %s'", made.ID, aws.ToString(p.Id), err, undoErr, made.ID)}
 		}
 		return nil, &failure{exitFailure, fmt.Errorf("the new key could not join usage plan %s (%s), so it was deleted again: %w", aws.ToString(p.Name), aws.ToString(p.Id), err)}
 	}

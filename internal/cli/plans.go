@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -96,9 +97,13 @@ func newPlanView(p *types.UsagePlan) planView {
 
 func (c *connection) listPlans(ctx context.Context, l *listing) ([]types.UsagePlan, bool, error) {
 	pages := apigateway.NewGetUsagePlansPaginator(apigateway.NewFromConfig(c.aws), &apigateway.GetUsagePlansInput{Limit: aws.Int32(pageSize)})
-	return collect(ctx, l, pages,
+	plans, more, err := collect(ctx, l, pages,
 		func(o *apigateway.GetUsagePlansOutput) []types.UsagePlan { return o.Items },
 		func(p types.UsagePlan) *string { return p.Name })
+	slices.SortStableFunc(plans, func(a, b types.UsagePlan) int {
+		return strings.Compare(aws.ToString(a.Name), aws.ToString(b.Name))
+	})
+	return plans, more, err
 }
 
 // countKeys counts the keys of a plan, which AWS gives no number of.
