@@ -17,8 +17,11 @@ import (
 const (
 	maxUnzipped = 262144000
 	maxFiles    = 100_000
-	maxLinkText = 4096
+	maxLinkText = 1024
 )
+
+// directoryEntry begins each entry of a zip's directory.
+var directoryEntry = []byte("PK\x01\x02")
 
 // AWS's words for code that it does not take.
 var (
@@ -30,7 +33,7 @@ var (
 // reads every file to its end, so what it lets through can be unpacked.
 func CheckZip(text []byte) error {
 	return eachFile(text, func(f *zip.File, content io.Reader) error {
-		if f.Mode()&fs.ModeSymlink != 0 {
+		if f.Mode()&fs.ModeSymlink != 0 && !f.Mode().IsDir() {
 			_, err := linkTarget(f.Name, content)
 			return err
 		}
@@ -40,11 +43,17 @@ func CheckZip(text []byte) error {
 }
 
 // eachFile walks a zip within its bounds. A name or link that leads out of the
-// folder, a damaged file and a wrong length make it errNotZip; errors of each
-// that are not of the zip's making are passed on.
+// folder, two entries that cannot both be there, a damaged file and a wrong
+// length make it errNotZip; errors of each that are not of the zip's making are
+// passed on.
 func eachFile(text []byte, each func(f *zip.File, content io.Reader) error) error {
+	// Counted before anything is made of them: a directory of a million entries
+	// is a few megabytes here and hundreds in memory.
+	if bytes.Count(text, directoryEntry) > maxFiles {
+		return errNotZip
+	}
 	r, err := zip.NewReader(bytes.NewReader(text), int64(len(text)))
-	if err != nil || len(r.File) > maxFiles {
+	if err != nil {
 		return errNotZip
 	}
 	var total uint64
@@ -54,12 +63,9 @@ func eachFile(text []byte, each func(f *zip.File, content io.Reader) error) erro
 			return errUnzipped
 		}
 		total += f.UncompressedSize64
-		if !filepath.IsLocal(strings.TrimSuffix(f.Name, "/")) || strings.Contains(f.Name, `\`) {
-			return errNotZip
-		}
-		if f.Mode().Type()&^(fs.ModeDir|fs.ModeSymlink) != 0 {
-			return errNotZip // a device, a pipe, a socket
-		}
+	}
+	if !consistent(r.File) {
+		return errNotZip
 	}
 	for _, f := range r.File {
 		if err := oneFile(f, each); err != nil {
@@ -67,6 +73,61 @@ func eachFile(text []byte, each func(f *zip.File, content io.Reader) error) erro
 		}
 	}
 	return nil
+}
+
+// encrypted is the flag of an entry that cannot be read without a password.
+const encrypted = 1
+
+// consistent says whether all entries can be unpacked side by side: every name
+// is one, no name is two different things, and nothing lies below a file or a
+// link. A file that is there twice is: the last one counts, as with unzip.
+func consistent(files []*zip.File) bool {
+	kinds := make(map[string]fs.FileMode, len(files))
+	for _, f := range files {
+		kind := f.Mode().Type()
+		if kind.IsDir() {
+			kind = fs.ModeDir
+		}
+		if !goodName(f.Name) || f.Flags&encrypted != 0 || (kind != 0 && kind != fs.ModeDir && kind != fs.ModeSymlink) {
+			return false // a device, a pipe, a socket
+		}
+		name := path.Clean(f.Name)
+		if before, twice := kinds[name]; twice && (before != kind || kind == fs.ModeSymlink) {
+			return false
+		}
+		kinds[name] = kind
+	}
+	for name := range kinds {
+		for up := path.Dir(name); up != "."; up = path.Dir(up) {
+			if kind, named := kinds[up]; named && kind != fs.ModeDir {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// Bounds of a name, those of the file systems it has to go into.
+const (
+	maxName     = 255
+	maxFullName = 1024
+)
+
+// goodName says whether name is one that stays in the folder, on any system.
+func goodName(name string) bool {
+	name = strings.TrimSuffix(name, "/")
+	if len(name) > maxFullName || strings.ContainsAny(name, "\\\x00") || !filepath.IsLocal(name) || path.Clean(name) == "." {
+		return false
+	}
+	if len(name) > 1 && name[1] == ':' {
+		return false // a drive
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		if len(part) > maxName {
+			return false
+		}
+	}
+	return true
 }
 
 func oneFile(f *zip.File, each func(f *zip.File, content io.Reader) error) error {
@@ -117,6 +178,9 @@ func unzip(text []byte, dir string) error {
 func write(root *os.Root, f *zip.File, content io.Reader) error {
 	name := strings.TrimSuffix(f.Name, "/")
 	if f.Mode().IsDir() {
+		if _, err := io.Copy(io.Discard, content); err != nil { // a folder may have content, and it may be damaged
+			return err
+		}
 		return root.MkdirAll(name, 0o755)
 	}
 	if parent := path.Dir(name); parent != "." {
@@ -130,7 +194,12 @@ func write(root *os.Root, f *zip.File, content io.Reader) error {
 	// Lambda runs code as another user than the one who zipped it; here it is
 	// one user, who must be able to read what others could.
 	mode := f.Mode().Perm() | 0o400
-	file, err := root.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, mode|0o200)
+	file, err := root.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_EXCL, mode|0o200)
+	if errors.Is(err, fs.ErrExist) { // it is there twice, and the first may be read-only
+		if err = root.Remove(name); err == nil {
+			file, err = root.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_EXCL, mode|0o200)
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -156,8 +225,22 @@ func linkTarget(name string, content io.Reader) (string, error) {
 		return "", err
 	}
 	to := string(text)
-	if len(to) > maxLinkText || path.IsAbs(to) || !filepath.IsLocal(path.Join(path.Dir(name), to)) {
+	if to == "" || len(to) > maxLinkText || path.IsAbs(to) || strings.ContainsAny(to, "\\\x00") ||
+		!filepath.IsLocal(path.Join(path.Dir(name), to)) || climbsLate(to) {
 		return "", errNotZip
 	}
 	return to, nil
+}
+
+// climbsLate says whether a path goes down and then up again. What it goes
+// down into may be a link, and then up is somewhere else than it says.
+func climbsLate(to string) bool {
+	down := false
+	for part := range strings.SplitSeq(to, "/") {
+		if part == ".." && down {
+			return true
+		}
+		down = down || (part != ".." && part != "." && part != "")
+	}
+	return false
 }
