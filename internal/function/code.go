@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/puzpuzpuz/xsync/v4"
 	"golang.org/x/sync/singleflight"
@@ -21,11 +22,32 @@ type codeCache struct {
 	dir     func() (string, error)
 	read    func(ctx context.Context, sha string) ([]byte, error)
 	flight  singleflight.Group
-	folders *xsync.Map[string, string] // by digest
+	folders *xsync.Map[string, unpacked] // by digest
+}
+
+// unpacked is a folder of code as it was left.
+type unpacked struct {
+	dir     string
+	changed time.Time // of the folder itself, which changes with what is in it
+}
+
+// intact says whether a folder looks as it was left. A function of today may
+// write to its folder; what it takes out of a folder below is not seen.
+func (u unpacked) intact() bool {
+	info, err := os.Stat(u.dir)
+	return err == nil && info.ModTime().Equal(u.changed)
+}
+
+func look(dir string) (unpacked, error) {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return unpacked{}, err
+	}
+	return unpacked{dir, info.ModTime()}, nil
 }
 
 func newCodeCache(dir string, read func(context.Context, string) ([]byte, error)) *codeCache {
-	c := &codeCache{read: read, folders: xsync.NewMap[string, string]()}
+	c := &codeCache{read: read, folders: xsync.NewMap[string, unpacked]()}
 	c.dir = sync.OnceValues(func() (string, error) { return emptied(dir) })
 	return c
 }
@@ -42,10 +64,11 @@ func emptied(dir string) (string, error) {
 }
 
 // folder is where the code of a digest is unpacked; the first to ask unpacks
-// it, as long as life lasts, and the others wait.
+// it, as long as life lasts, and the others wait. What a function deleted of
+// its own code is there again for the next environment.
 func (c *codeCache) folder(ctx, life context.Context, sha string) (string, error) {
-	if dir, ok := c.folders.Load(sha); ok {
-		return dir, nil
+	if u, ok := c.folders.Load(sha); ok && u.intact() {
+		return u.dir, nil
 	}
 	done := c.flight.DoChan(sha, func() (any, error) { return c.unpack(life, sha) })
 	select {
@@ -60,8 +83,9 @@ func (c *codeCache) folder(ctx, life context.Context, sha string) (string, error
 }
 
 func (c *codeCache) unpack(ctx context.Context, sha string) (string, error) {
-	if dir, ok := c.folders.Load(sha); ok {
-		return dir, nil
+	before, again := c.folders.Load(sha)
+	if again && before.intact() {
+		return before.dir, nil
 	}
 	digest, err := base64.StdEncoding.DecodeString(sha)
 	if err != nil || len(digest) == 0 {
@@ -71,20 +95,38 @@ func (c *codeCache) unpack(ctx context.Context, sha string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("function: code %s: %w", sha, err)
 	}
+	var dir string
+	if again {
+		dir, err = before.dir, restore(zip, before.dir)
+	} else {
+		dir, err = c.unpackNew(zip, hex.EncodeToString(digest))
+	}
+	if err != nil {
+		return "", fmt.Errorf("function: code %s: %w", sha, err)
+	}
+	u, err := look(dir)
+	if err != nil {
+		return "", fmt.Errorf("function: code %s: %w", sha, err)
+	}
+	c.folders.Store(sha, u)
+	return dir, nil
+}
+
+// unpackNew makes a folder that is there whole or not at all.
+func (c *codeCache) unpackNew(zip []byte, name string) (string, error) {
 	parent, err := c.dir()
 	if err != nil {
-		return "", fmt.Errorf("function: code folder: %w", err)
+		return "", err
 	}
 	aside := filepath.Join(parent, ".unpacking-"+rand.Text())
+	dir := filepath.Join(parent, name)
 	if err := unzip(zip, aside); err != nil {
 		os.RemoveAll(aside)
-		return "", fmt.Errorf("function: code %s: %w", sha, err)
+		return "", err
 	}
-	dir := filepath.Join(parent, hex.EncodeToString(digest))
 	if err := os.Rename(aside, dir); err != nil {
 		os.RemoveAll(aside)
-		return "", fmt.Errorf("function: code %s: %w", sha, err)
+		return "", err
 	}
-	c.folders.Store(sha, dir)
 	return dir, nil
 }

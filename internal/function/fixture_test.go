@@ -61,6 +61,7 @@ func newWorld(t testing.TB, change ...func(*Options)) *world {
 	w := &world{t: t, code: map[string][]byte{}}
 	o := Options{
 		Account: "000000000000", Region: "us-east-1", Dir: t.TempDir(), SearchPath: searchPath(),
+		Clock: Clock{Now: time.Now, Timer: patient},
 		Code: func(_ context.Context, sha string) ([]byte, error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -90,6 +91,15 @@ func newWorld(t testing.TB, change ...func(*Options)) *world {
 		}
 	})
 	return w
+}
+
+// patient waits for an environment that is about to ask for work as long as a
+// busy machine needs: tests say which environment takes a call.
+func patient(d time.Duration) (<-chan time.Time, func() bool) {
+	if d == handOver {
+		d = time.Minute
+	}
+	return realTimer(d)
 }
 
 type files map[string]string

@@ -125,6 +125,27 @@ func TestRequestIDsOfStrangers(t *testing.T) {
 	}
 }
 
+// What a function deletes of its own code the next environment has again.
+func TestFunctionThatDeletesItsCode(t *testing.T) {
+	for name, how := range map[string]string{
+		"its file":   "os.remove(__file__)",
+		"everything": "shutil.rmtree(os.environ['LAMBDA_TASK_ROOT'])",
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.python("import os, shutil\ndef handler(e, c):\n    if e: os._exit(1)\n    " + how + "\n    return 1")
+			for range 3 {
+				if r := w.want("{}", "1"); !r.ColdStart {
+					t.Error("the environment was kept")
+				}
+				if e := failure(t, w.call(`{"end": "this environment"}`)); e.ErrorType != "Runtime.ExitError" {
+					t.Error(e)
+				}
+			}
+		})
+	}
+}
+
 func TestCodeThatCannotBeRead(t *testing.T) {
 	w := newWorld(t)
 	w.python("", func(fn *catalog.Function) { fn.CodeSHA256 = "AAAA" })

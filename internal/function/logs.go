@@ -35,14 +35,14 @@ type logs struct {
 	raw     syscall.RawConn
 	buffer  []byte
 	partial []byte // a line without its end
-	tail    *tail
+	tail    *tail  // of init, then of the call whose log was asked for; nil: of nothing
 }
 
 func newLogs(group, name, stream string, sink func(telemetry.LogEvent), now func() time.Time) *logs {
 	if group == "" {
 		group = "/aws/lambda/" + name
 	}
-	return &logs{group: group, stream: stream, sink: sink, now: now}
+	return &logs{group: group, stream: stream, sink: sink, now: now, tail: new(tail)}
 }
 
 // line writes a line of the platform's own.
@@ -59,6 +59,20 @@ func (l *logs) begin(c *call) {
 	l.flushLocked()
 	l.tail = c.tail
 	l.emitLocked("START RequestId: " + c.id + " Version: " + latest + "\n")
+}
+
+// beginFailed starts the part of a call whose environment failed in its init.
+// Who asked for the call's log gets what init wrote as well: it says why.
+func (l *logs) beginFailed(c *call) {
+	l.mu.Lock()
+	l.drainLocked()
+	l.flushLocked()
+	init := l.tail
+	l.mu.Unlock()
+	l.begin(c)
+	if c.tail != nil && init != nil {
+		c.tail.add(string(init.bytes()))
+	}
 }
 
 // end reads what the function wrote before its answer, then writes the last

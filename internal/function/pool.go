@@ -60,7 +60,8 @@ func (p *pool) acquire(ctx context.Context, c *call) (*environment, error) {
 	return p.f.coldStart(ctx, p, c)
 }
 
-// await waits to be handed an environment; nil when none came in time.
+// await waits to be handed an environment; nil when none comes, or none came in
+// time.
 func (p *pool) await(ctx context.Context, hand chan *environment) *environment {
 	late, stop := p.f.o.Clock.Timer(handOver)
 	defer stop()
@@ -85,11 +86,12 @@ func (p *pool) settleLocked(e *environment) (kill bool) {
 	if e.state != finishing || !e.reported || len(e.parked) == 0 {
 		return false
 	}
-	p.finishing--
 	if p.retired {
+		p.finishedLocked()
 		e.state = dying
 		return true
 	}
+	p.finishing--
 	if len(p.waiters) > 0 {
 		e.state = claimed
 		p.waiters[0] <- e
@@ -120,10 +122,20 @@ func (p *pool) leaveLocked(e *environment) bool {
 		i := slices.Index(p.idle, e)
 		p.idle = slices.Delete(p.idle, i, i+1)
 	case finishing:
-		p.finishing--
+		p.finishedLocked()
 	}
 	e.state = dying
 	return true
+}
+
+// finishedLocked counts an environment that will not be handed on, and sends
+// away a call that waited for it.
+func (p *pool) finishedLocked() {
+	p.finishing--
+	if n := len(p.waiters); n > p.finishing {
+		p.waiters[n-1] <- nil
+		p.waiters = slices.Delete(p.waiters, n-1, n)
+	}
 }
 
 // retire lets the environments go: idle ones now, others when they are done.

@@ -128,7 +128,7 @@ func (e *environment) disown() {
 // take the call.
 func (e *environment) initFailed(c *call, o outcome) error {
 	c.coldInit = max(e.f.o.Clock.Now().Sub(e.started), 1)
-	e.log.begin(c)
+	e.log.beginFailed(c)
 	e.log.end(c, &o, e.pool.fn.MemorySize, e.process.PeakMemory())
 	return &initFailure{o}
 }

@@ -175,6 +175,26 @@ func unzip(text []byte, dir string) error {
 	return eachFile(text, func(f *zip.File, content io.Reader) error { return write(root, f, content) })
 }
 
+// restore puts back what is missing of an unpacked zip, and leaves alone what
+// is there: other environments read it.
+func restore(text []byte, dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return eachFile(text, func(f *zip.File, content io.Reader) error {
+		info, err := root.Lstat(strings.TrimSuffix(f.Name, "/"))
+		if err == nil && (info.Mode().Type() != 0 || info.Size() == int64(f.UncompressedSize64)) {
+			return nil
+		}
+		return write(root, f, content)
+	})
+}
+
 func write(root *os.Root, f *zip.File, content io.Reader) error {
 	name := strings.TrimSuffix(f.Name, "/")
 	if f.Mode().IsDir() {

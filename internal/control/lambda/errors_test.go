@@ -23,22 +23,23 @@ type refusal struct {
 func (b *bench) refuses(cases []refusal) {
 	b.t.Helper()
 	for _, c := range cases {
-		status, header, body := b.send(c.method, c.path, c.in)
-		if c.key == "" {
-			c.key = "message"
-		}
-		want := object{c.key: c.message}
-		if !c.bare && c.code != "ValidationException" {
-			want["Type"] = "User"
-		}
-		got := object{}
-		if err := json.Unmarshal([]byte(body), &got); err != nil {
-			b.t.Errorf("%s: %d %q", c.name, status, body)
-			continue
-		}
-		if status != c.status || header.Get("x-amzn-ErrorType") != c.code || fmt.Sprint(got) != fmt.Sprint(want) {
-			b.t.Errorf("%s:\n got %d %s %v\nwant %d %s %v", c.name, status, header.Get("x-amzn-ErrorType"), got, c.status, c.code, want)
-		}
+		b.t.Run(c.name, func(t *testing.T) {
+			status, header, body := b.send(c.method, c.path, c.in)
+			if c.key == "" {
+				c.key = "message"
+			}
+			want := object{c.key: c.message}
+			if !c.bare && c.code != "ValidationException" {
+				want["Type"] = "User"
+			}
+			got := object{}
+			if err := json.Unmarshal([]byte(body), &got); err != nil {
+				t.Fatalf("%d %q", status, body)
+			}
+			if status != c.status || header.Get("x-amzn-ErrorType") != c.code || fmt.Sprint(got) != fmt.Sprint(want) {
+				t.Errorf("\n got %d %s %v\nwant %d %s %v", status, header.Get("x-amzn-ErrorType"), got, c.status, c.code, want)
+			}
+		})
 	}
 }
 

@@ -80,6 +80,18 @@ function send(where, body, kind, then) {
 
 // ---- the log
 
+let guarded = false;
+
+// A function may have closed its output: what it then logs is lost, and that
+// is no failure of the call.
+function write(line) {
+  if (!guarded) {
+    guarded = true;
+    process.stdout.on('error', () => {});
+  }
+  process.stdout.write(line);
+}
+
 function patchConsole() {
   const order = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'];
   const least = Math.max(order.indexOf((env.AWS_LAMBDA_LOG_LEVEL || '').toUpperCase()), 0);
@@ -88,7 +100,7 @@ function patchConsole() {
       ? () => {}
       : (...args) => {
           const line = `${new Date().toISOString()}\t${requestId}\t${level}\t${util.format(...args)}`;
-          process.stdout.write(line.replace(/\r?\n/g, '\r') + '\n');
+          write(line.replace(/\r?\n/g, '\r') + '\n');
         };
   console.trace = writer('TRACE');
   console.debug = writer('DEBUG');

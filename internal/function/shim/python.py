@@ -199,7 +199,10 @@ def log_error(error):
         for line in element.splitlines():
             text = line.lstrip(" ")
             lines.append("\u00a0" * (len(line) - len(text)) + text)
-    sys.stdout.write("\r".join(line.replace("\n", "\r") for line in lines) + "\n")
+    try:
+        sys.stdout.write("\r".join(line.replace("\n", "\r") for line in lines) + "\n")
+    except Exception:
+        pass  # the function closed it; the error is told all the same
 
 
 def flush():
