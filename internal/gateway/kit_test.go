@@ -231,13 +231,19 @@ func (r *rig) listen(o ServerOptions) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.server, r.addr = NewServer(r.gateway, o), ln.Addr().String()
+	r.serve(ln, o)
+}
+
+// serve puts a server on ln, where the rig's callers go from now on.
+func (r *rig) serve(ln net.Listener, o ServerOptions) {
+	server := NewServer(r.gateway, o)
+	r.server, r.addr = server, ln.Addr().String()
 	served := make(chan error, 1)
-	go func() { served <- r.server.Serve(ln) }()
+	go func() { served <- server.Serve(ln) }()
 	r.t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		if err := r.server.Shutdown(ctx); err != nil {
+		if err := server.Shutdown(ctx); err != nil {
 			r.t.Errorf("shutdown: %v", err)
 		}
 		if err := <-served; err != nil {

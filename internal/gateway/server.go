@@ -45,8 +45,8 @@ type ServerOptions struct {
 // use.
 type Server struct {
 	gateway     *Gateway
-	fallback    fasthttp.RequestHandler // nil: none
-	calls, rest room                    // for what is in a caller's form, and for the fallback
+	fallback    func(*fasthttp.RequestCtx) (answered bool) // nil: none
+	calls, rest room                                       // for what is in a caller's form, and for the fallback
 	engine      *fasthttp.Server
 	open        connections
 	log         *slog.Logger
@@ -151,10 +151,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 			// The line has a guard of its own; this one is for accepting,
 			// writing, and the fallback.
 			s.gateway.broke(p, x.req.ID)
-			answer(&x.req, &x.resp)
-			refuse(&x.req, &x.resp, default5XX, 0, "")
-			ctx.Response.Reset()
-			write(ctx, &x.resp)
+			sorry(ctx, x)
 		}
 		x.reset()
 		exchanges.Put(x)
@@ -164,11 +161,20 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	case problem != nil:
 		s.refuseFraming(ctx, problem)
 	case s.fallback != nil && !called(&x.req):
-		s.fallback(ctx)
+		if !s.fallback(ctx) {
+			sorry(ctx, x)
+		}
 	default:
 		s.gateway.serve(s.ctx, x)
 		write(ctx, &x.resp)
 	}
+}
+
+// sorry answers a request that we broke over.
+func sorry(ctx *fasthttp.RequestCtx, x *exchange) {
+	ctx.Response.Reset()
+	refuse(&x.req, &x.resp, default5XX, 0, "")
+	write(ctx, &x.resp)
 }
 
 // roomOf is what this request's body may take.

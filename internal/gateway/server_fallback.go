@@ -4,8 +4,8 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"runtime/debug"
 	"strings"
+	"sync/atomic"
 
 	"github.com/valyala/fasthttp"
 	"github.com/valyala/fasthttp/fasthttpadaptor"
@@ -16,20 +16,21 @@ import (
 // from a socket: what it keeps is not the engine's memory. Path and query are
 // as sent (URL.EscapedPath, URL.RawQuery, RequestURI). What it flushes is sent
 // at once; its context ends when Shutdown ran out of patience, and a peer that
-// is gone shows in a write that fails.
-func (s *Server) adapt(h http.Handler) fasthttp.RequestHandler {
+// is gone shows in a write that fails. When the handler panics, an answer that
+// has begun is cut off; before that there is none, and false is returned.
+func (s *Server) adapt(h http.Handler) func(*fasthttp.RequestCtx) (answered bool) {
 	handler := fasthttpadaptor.NewFastHTTPHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		broke := r.Context().Value(panicked{}).(*atomic.Bool) // now: the context is the engine's
 		defer func() {
 			p := recover()
-			if p == http.ErrAbortHandler { // cuts off an answer that has begun
-				panic(p)
+			if p == nil {
+				return
 			}
-			if p != nil {
-				s.log.Error("request handler panicked", "panic", p, "stack", string(debug.Stack()))
-				w.Header().Set("Content-Type", "application/json")
-				w.WriteHeader(http.StatusInternalServerError)
-				_, _ = w.Write(bodies[default5XX])
+			if p != http.ErrAbortHandler {
+				s.gateway.broke(p, "")
+				broke.Store(true)
 			}
+			panic(http.ErrAbortHandler)
 		}()
 		own, err := ownRequest(s.ctx, r)
 		if err != nil {
@@ -38,14 +39,25 @@ func (s *Server) adapt(h http.Handler) fasthttp.RequestHandler {
 		}
 		h.ServeHTTP(w, own)
 	}))
-	return func(ctx *fasthttp.RequestCtx) {
+	return func(ctx *fasthttp.RequestCtx) bool {
 		if _, err := url.ParseRequestURI(view(ctx.RequestURI())); err != nil {
 			s.refuseFraming(ctx, badTarget)
-			return
+			return true
 		}
+		var broke atomic.Bool
+		ctx.SetUserValue(panicked{}, &broke)
 		handler(ctx)
+		if !ctx.Hijacked() || !broke.Load() { // the adaptor takes over a connection to close it
+			return true
+		}
+		ctx.Hijack(nil)
+		ctx.HijackSetNoResponse(false)
+		return false
 	}
 }
+
+// panicked is the key of a request's note that its handler panicked.
+type panicked struct{}
 
 // ownRequest copies a request out of the engine's memory, of which its context
 // is a part.

@@ -250,27 +250,6 @@ func TestDeadlines(t *testing.T) {
 	}
 }
 
-func TestPanicIsAnsweredOnceLoggedAndSurvived(t *testing.T) {
-	r := newRig(t, ServerOptions{})
-	r.invoker.does(func(context.Context, *invocation.Invocation) (*invocation.Result, error) { panic("boom") })
-	c := r.dial()
-	br := bufio.NewReader(c)
-	_, _ = io.WriteString(c, request("GET /prod/open", ""))
-	got := readResponse(t, br, "GET")
-	if status(got) != "500" || body(got) != `{"message": "Internal server error"}` {
-		t.Errorf("got %q", got)
-	}
-	_, _ = io.WriteString(c, request("GET /prod", ""))
-	if got := readResponse(t, br, "GET"); status(got) != "200" {
-		t.Errorf("after it: got %q", got)
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if n := strings.Count(r.logged.String(), "panicked"); n != 1 {
-		t.Errorf("logged %d times: %s", n, r.logged.String())
-	}
-}
-
 func TestShutdownDrains(t *testing.T) {
 	r := newRig(t, ServerOptions{})
 	entered, release := make(chan struct{}), make(chan struct{})
