@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -38,6 +39,9 @@ type App struct {
 
 	callers, tools           *gateway.Server // on the gateway and on the control address
 	callersAddr, controlAddr net.Listener
+	callersCert, toolsCert   *gateway.Certificate // nil: plain HTTP
+	local                    *gateway.Server      // nil: the control address is plain, and serves
+	localAddr                net.Listener         // … what runs on this machine
 
 	backup sync.Mutex // held while a backup of this server is made
 
@@ -66,7 +70,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 	}
 	a := &App{o: o, clock: limit.NewClock(), requests: telemetry.NewRequests(), failed: make(chan error, 2)}
 	for _, build := range []func(context.Context) error{
-		a.openStore, a.loadSecret, a.startLogs, a.buildLimits, a.buildFunctions, a.buildGateway, a.load, a.buildControl, a.bind,
+		a.loadCertificates, a.openStore, a.loadSecret, a.startLogs, a.buildLimits, a.buildFunctions, a.buildGateway, a.load, a.buildControl, a.bind, a.bindLocal,
 	} {
 		if err := build(ctx); err != nil {
 			return nil, errors.Join(err, a.unwind(ctx))
@@ -126,6 +130,9 @@ func (a *App) bind(ctx context.Context) error {
 func (a *App) Start() error {
 	a.serve("gateway", a.callers, a.callersAddr)
 	a.serve("control", a.tools, a.controlAddr)
+	if a.local != nil {
+		a.serve("local control", a.local, a.localAddr)
+	}
 	a.onStop("requests", a.stopRequests) // before the servers: who follows would be waited for
 	a.flushUsage()
 	running := a.Running()
@@ -194,14 +201,21 @@ func (a *App) Failed() <-chan error { return a.failed }
 
 // Running says where this server is reached.
 func (a *App) Running() Running {
-	return Running{
+	r := Running{
 		PID:        os.Getpid(),
-		GatewayURL: reachable(a.callersAddr.Addr()),
-		ControlURL: reachable(a.controlAddr.Addr()),
+		GatewayURL: reachable(a.callersAddr.Addr(), a.callersCert),
+		ControlURL: reachable(a.controlAddr.Addr(), a.toolsCert),
 		Account:    a.o.Account,
 		Region:     a.o.Region,
 		Version:    a.o.Version,
 	}
+	if a.local != nil {
+		r.LocalURL = a.localURL()
+	}
+	if a.toolsCert != nil && a.toolsCert.SelfIssued() {
+		r.ControlCA, _ = filepath.Abs(a.o.ControlTLSCert)
+	}
+	return r
 }
 
 // Stop drains both addresses and ends all parts in reverse order. ctx limits

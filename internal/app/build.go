@@ -35,7 +35,7 @@ func (a *App) buildFunctions(context.Context) error {
 	a.functions = function.New(function.Options{
 		Account: a.o.Account, Region: a.o.Region, Dir: filepath.Join(a.o.Data, "functions"),
 		Code: a.store.Code, Logs: a.logs.Add, Session: a.session, Logger: a.o.Logger,
-		Endpoint: func() string { return reachable(a.controlAddr.Addr()) },
+		Endpoint: a.localURL,
 	})
 	a.onStop("functions", a.functions.Stop)
 	return nil
@@ -51,7 +51,7 @@ func (a *App) buildGateway(context.Context) error {
 			}
 		},
 	})
-	a.callers = gateway.NewServer(a.gateway, a.o.Edge.callers())
+	a.callers = gateway.NewServer(a.gateway, a.o.Edge.callers(a.callersCert))
 	return nil
 }
 
@@ -83,9 +83,15 @@ func (a *App) buildControl(context.Context) error {
 		return err
 	}
 	a.door = door
-	tools := a.o.Edge.tools()
-	tools.Fallback = http.Handler(door)
-	a.tools = gateway.NewServer(a.gateway, tools)
+	serve := func(cert *gateway.Certificate) *gateway.Server {
+		o := a.o.Edge.tools(cert)
+		o.Fallback = http.Handler(door)
+		return gateway.NewServer(a.gateway, o)
+	}
+	a.tools = serve(a.toolsCert)
+	if a.toolsCert != nil {
+		a.local = serve(nil)
+	}
 	return nil
 }
 

@@ -28,7 +28,11 @@ func (a *App) codeURL(fn catalog.Function, host string) string {
 	}
 	query := sigv4.Presign(r, sigv4.Credentials{AccessKeyID: a.root.ID, SecretKey: a.root.Secret},
 		a.o.Region, control.OwnService, time.Now(), codeURLLife)
-	return "http://" + host + codePath + "?" + query
+	scheme := "http://"
+	if a.toolsCert != nil && host != a.localAddr.Addr().String() {
+		scheme = "https://"
+	}
+	return scheme + host + codePath + "?" + query
 }
 
 // serveCode answers root, or who holds a link, with a zip.

@@ -7,6 +7,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+
+	"weir/internal/gateway"
 )
 
 // Running is what a started server tells the other commands of itself. It
@@ -16,6 +18,8 @@ type Running struct {
 	PID        int    `json:"pid"`
 	GatewayURL string `json:"gatewayUrl"` // "http://127.0.0.1:8080"
 	ControlURL string `json:"controlUrl"`
+	LocalURL   string `json:"localUrl,omitempty"`  // control without TLS on loopback, when ControlURL has TLS
+	ControlCA  string `json:"controlCa,omitempty"` // certificate file that a client of ControlURL has to trust
 	Account    string `json:"account"`
 	Region     string `json:"region"`
 	Version    string `json:"version"`
@@ -55,14 +59,19 @@ func (r Running) write(data string) error {
 }
 
 // reachable is the URL under which this machine reaches a bound address: a
-// wildcard address is reached through loopback.
-func reachable(addr net.Addr) string {
+// wildcard address is reached through loopback, and one that speaks TLS under
+// a name that its certificate has.
+func reachable(addr net.Addr, cert *gateway.Certificate) string {
+	scheme := "http://"
 	host, port, err := net.SplitHostPort(addr.String())
 	if err != nil {
-		return "http://" + addr.String()
+		return scheme + addr.String()
 	}
 	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	return "http://" + net.JoinHostPort(host, port)
+	if cert != nil {
+		scheme, host = "https://", cert.Host(host)
+	}
+	return scheme + net.JoinHostPort(host, port)
 }

@@ -42,9 +42,13 @@ func connect(data string) (*connection, error) {
 	if err != nil {
 		return nil, &failure{exitFailure, err}
 	}
+	endpoint := running.ControlURL
+	if running.LocalURL != "" {
+		endpoint = running.LocalURL
+	}
 	return &connection{data: data, running: running, aws: aws.Config{
 		Region:       running.Region,
-		BaseEndpoint: aws.String(running.ControlURL),
+		BaseEndpoint: aws.String(endpoint),
 		Credentials:  credentials.NewStaticCredentialsProvider(key.ID, key.Secret, ""),
 	}}, nil
 }
@@ -63,7 +67,7 @@ func (e *answered) Error() string {
 // own calls one of weir's own routes ("/_weir/requests?limit=10"), signed. The
 // caller closes the body; an answer other than 200 is an *answered.
 func (c *connection) own(ctx context.Context, method, target string, body []byte) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, c.running.ControlURL+target, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, *c.aws.BaseEndpoint+target, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}

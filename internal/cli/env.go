@@ -26,8 +26,9 @@ func newEnv() *cobra.Command {
 		Short: "Print the environment that points AWS's tools at the running server",
 		Long: `Print shell commands that point the aws CLI, SDKs and Terraform at the running
 server: its endpoint, its region and the root access key. The key is read from
-the data folder, which only its owner can read. weir's own commands then find
-the server by WEIR_DATA.
+the data folder, which only its owner can read. When the control address shows
+a certificate that it issued itself, AWS_CA_BUNDLE names it. weir's own commands
+then find the server by WEIR_DATA.
 
 With --profile, write them into a profile of AWS's tools instead, in
 ~/.aws/config and ~/.aws/credentials (or AWS_CONFIG_FILE and
@@ -116,7 +117,7 @@ func (e *environment) variables() ([]variable, error) {
 		return nil, &failure{exitFailure, err}
 	}
 	r := e.conn.running
-	return []variable{
+	vars := []variable{
 		{"AWS_ENDPOINT_URL", r.ControlURL},
 		{"AWS_ACCESS_KEY_ID", e.key.ID},
 		{"AWS_SECRET_ACCESS_KEY", e.key.Secret},
@@ -124,7 +125,11 @@ func (e *environment) variables() ([]variable, error) {
 		{"AWS_DEFAULT_REGION", r.Region},
 		{"WEIR_GATEWAY_URL", r.GatewayURL},
 		{"WEIR_DATA", data},
-	}, nil
+	}
+	if r.ControlCA != "" {
+		vars = append(vars, variable{"AWS_CA_BUNDLE", r.ControlCA})
+	}
+	return vars, nil
 }
 
 func (e *environment) tell(out io.Writer, asJSON bool) error {

@@ -57,7 +57,7 @@ func health(ctx context.Context, data string) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
-	url := conn.running.ControlURL + "/_weir/ready"
+	url := *conn.aws.BaseEndpoint + "/_weir/ready"
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return "", &failure{exitFailure, err}

@@ -49,7 +49,11 @@ func (c *connection) writeProfile(name string, key app.AccessKey) (*profile, err
 	if err := checkOurs(name, config.settings(section), credentials.settings(name), key); err != nil {
 		return nil, err
 	}
-	config.set(section, [][2]string{{"endpoint_url", c.running.ControlURL}, {"region", c.running.Region}})
+	settings := [][2]string{{"endpoint_url", c.running.ControlURL}, {"region", c.running.Region}}
+	if c.running.ControlCA != "" {
+		settings = append(settings, [2]string{"ca_bundle", c.running.ControlCA})
+	}
+	config.set(section, settings)
 	if err := config.save(false); err != nil {
 		return nil, &failure{exitFailure, fmt.Errorf("writing the profile: %w", err)}
 	}

@@ -84,6 +84,8 @@ type rig struct {
 	server  *Server
 	addr    string
 
+	preamble string // sent first on every connection
+
 	mu      sync.Mutex
 	now     limit.Instant
 	records []*telemetry.Record
@@ -260,6 +262,7 @@ func (r *rig) dial() net.Conn {
 		r.t.Fatal(err)
 	}
 	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_, _ = io.WriteString(c, r.preamble)
 	r.t.Cleanup(func() { _ = c.Close() })
 	return c
 }
@@ -269,6 +272,9 @@ func (r *rig) dial() net.Conn {
 func (r *rig) wire(request string) string {
 	r.t.Helper()
 	c := r.dial()
+	if r.server.tls != nil {
+		c = r.dialTLS("http/1.1")
+	}
 	defer c.Close()
 	if _, err := io.WriteString(c, request); err != nil {
 		r.t.Fatal(err)

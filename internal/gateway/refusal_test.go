@@ -12,9 +12,17 @@ import (
 	"weir/internal/telemetry"
 )
 
-// TestRefusalsOnTheWire holds every refusal that can be reached, byte for
-// byte, against its golden file.
-func TestRefusalsOnTheWire(t *testing.T) {
+// refusalCase is a request that the line refuses.
+type refusalCase struct {
+	name    string
+	before  func(*rig)
+	request string
+	verdict string
+	reason  string
+}
+
+// refusals are all that can be reached.
+func refusals() []refusalCase {
 	fails := func(code string) func(*rig) {
 		return func(r *rig) {
 			r.invoker.does(func(context.Context, *invocation.Invocation) (*invocation.Result, error) {
@@ -23,13 +31,7 @@ func TestRefusalsOnTheWire(t *testing.T) {
 		}
 	}
 	key := "x-api-key: " + goodKey
-	for _, c := range []struct {
-		name    string
-		before  func(*rig)
-		request string
-		verdict string
-		reason  string
-	}{
+	return []refusalCase{
 		{"key-missing", nil, request("POST /prod/keyed", "{}"), telemetry.Refused, "INVALID_API_KEY"},
 		{"key-unknown", nil, request("POST /prod/keyed", "{}", "x-api-key: nosuchkeynosuchkeynosuchkey"), telemetry.Refused, "INVALID_API_KEY"},
 		{"key-without-plan", nil, request("POST /prod/keyed", "{}", "X-API-KEY: "+otherKey), telemetry.Refused, "INVALID_API_KEY"},
@@ -74,7 +76,13 @@ func TestRefusalsOnTheWire(t *testing.T) {
 		{"panic", func(r *rig) {
 			r.invoker.does(func(context.Context, *invocation.Invocation) (*invocation.Result, error) { panic("boom") })
 		}, request("GET /prod/open", ""), telemetry.Broken, "DEFAULT_5XX"},
-	} {
+	}
+}
+
+// TestRefusalsOnTheWire holds every refusal that can be reached, byte for
+// byte, against its golden file.
+func TestRefusalsOnTheWire(t *testing.T) {
+	for _, c := range refusals() {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t, ServerOptions{})
 			if c.before != nil {

@@ -2,10 +2,12 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -29,6 +31,14 @@ type ServerOptions struct {
 	BodyTimeout   time.Duration // for the body after it; 0: 30 s
 	IdleTimeout   time.Duration // between two requests of a connection; 0: 75 s
 	WriteTimeout  time.Duration // for a caller to take an answer; 0: 1 min
+	// Certificate has the address speak TLS, with HTTP/2 and HTTP/1.1 by ALPN.
+	// nil: plain HTTP/1.1.
+	Certificate *Certificate
+	// TrustedProxies are believed about the client: X-Forwarded-For, -Proto and
+	// -Port, and with ProxyProtocol the PROXY header that they then have to
+	// begin a connection with.
+	TrustedProxies []netip.Prefix
+	ProxyProtocol  bool
 	// MaxConnections may be open at once, and MaxConnectionsPerAddress of them
 	// from one client (an IPv6 client is a /64). What is over is closed as it
 	// comes. 0: as many as come.
@@ -48,7 +58,11 @@ type Server struct {
 	fallback    func(*fasthttp.RequestCtx) (answered bool) // nil: none
 	calls, rest room                                       // for what is in a caller's form, and for the fallback
 	engine      *fasthttp.Server
+	tls         *tls.Config  // nil: plain
+	http2       *http2Server // nil: plain
 	open        connections
+	proxies     proxies
+	unproxied   seldom
 	log         *slog.Logger
 
 	ctx    context.Context // of every request; ends when Shutdown ran out of patience
@@ -77,6 +91,7 @@ func NewServer(g *Gateway, o ServerOptions) *Server {
 		}
 	}
 	s.open.init(o, g.log)
+	s.proxies = proxies{trusted: o.TrustedProxies, header: o.ProxyProtocol}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.engine = &fasthttp.Server{
 		Handler:        s.handle,
@@ -95,6 +110,10 @@ func NewServer(g *Gateway, o ServerOptions) *Server {
 		NoDefaultContentType:          true,
 		SecureErrorLogMessage:         true,
 		CloseOnShutdown:               true,
+	}
+	if o.Certificate != nil {
+		s.tls, s.http2 = o.Certificate.config(), newHTTP2(s, o)
+		s.engine.NextProto("h2", s.http2.serve)
 	}
 	return s
 }
@@ -130,13 +149,36 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.done = true
 	s.mu.Unlock()
+	drained, cancel := context.WithCancel(ctx)
+	var draining sync.WaitGroup
+	draining.Go(func() { s.endPreparing(drained) })
+	if s.http2 != nil {
+		draining.Go(func() { s.http2.shutdown(drained) })
+	}
 	err := s.engine.ShutdownWithContext(ctx)
+	cancel()
+	draining.Wait()
 	s.cancel()
 	if err == nil {
 		return nil
 	}
-	s.open.cut()
+	s.open.cut(func(*conn) bool { return true })
 	return err
+}
+
+// endPreparing closes connections that have not come to a request yet, which
+// the engine would wait for, until ctx ends.
+func (s *Server) endPreparing(ctx context.Context) {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		s.open.cut(func(c *conn) bool { return c.preparing.Load() })
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 // exchanges are used again; each belongs to one request at a time.

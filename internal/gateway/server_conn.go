@@ -69,10 +69,15 @@ func (s *Server) admit(socket net.Conn) net.Conn {
 		refuseConnection(socket)
 		return nil
 	}
-	if !s.open.claim(c, c.source) {
+	c.trusted = s.proxies.trusts(c.source)
+	c.proxied = c.trusted && s.proxies.header
+	if !c.trusted && !s.open.claim(c, c.source) {
 		s.open.remove(c)
 		refuseConnection(socket)
 		return nil
+	}
+	if c.proxied || s.tls != nil {
+		return &prepared{conn: c}
 	}
 	return c
 }
@@ -96,22 +101,30 @@ func addressOf(a net.Addr) netip.AddrPort {
 
 // conn is one accepted connection. The engine reads from it in one goroutine.
 type conn struct {
-	net.Conn          // what is read and written
-	socket   net.Conn // below it
-	server   *Server
-	source   netip.Addr
-	port     string // that the caller reached us on
-	scheme   string
-	framing  framing
-	linger   atomic.Bool // see lingers
+	net.Conn           // what is read and written
+	socket    net.Conn // below it
+	server    *Server
+	source    netip.Addr // the peer, or who a PROXY header names
+	port      string     // that the caller reached us on
+	scheme    string
+	trusted   bool // source is a trusted proxy
+	proxied   bool // a PROXY header comes first
+	framing   framing
+	linger    atomic.Bool // see lingers
+	preparing atomic.Bool // what comes before the first request is under way
 
 	counted netip.Addr // the client it counts for, guarded by connections.mu; invalid: none
 }
 
 // connOf is the connection that the engine serves; nil when it is none of ours.
 func connOf(c net.Conn) *conn {
-	own, _ := c.(*conn)
-	return own
+	switch c := c.(type) {
+	case *conn:
+		return c
+	case *prepared:
+		return c.conn
+	}
+	return nil
 }
 
 // introduce says who sent a request, and how.
@@ -121,6 +134,9 @@ func (c *conn) introduce(req *message.Request) {
 		return
 	}
 	req.Source, req.Port, req.Scheme = c.source, c.port, c.scheme
+	if c.trusted {
+		c.server.proxies.forwarded(req)
+	}
 }
 
 // lingers says that an answer was sent while the caller may still be sending.
@@ -174,10 +190,8 @@ const (
 // the connection, and the caller would lose the answer; so it is read off for
 // a short while first.
 func (c *conn) Close() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.linger.Swap(false) {
-		if half.CloseWrite() == nil && c.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
-			_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes)
-		}
+	if c.linger.Swap(false) && closeWrite(c.Conn) == nil && c.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
+		_, _ = io.CopyN(io.Discard, c.socket, lingerBytes)
 	}
 	c.server.open.remove(c)
 	return c.Conn.Close()

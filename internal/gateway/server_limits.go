@@ -86,12 +86,15 @@ func (k *connections) count() int {
 	return len(k.all)
 }
 
-// cut closes every socket that is left. Whoever serves it closes the rest.
-func (k *connections) cut() {
+// cut closes the socket of every connection that which picks. Whoever serves
+// it closes the rest.
+func (k *connections) cut(which func(*conn) bool) {
 	k.mu.Lock()
 	left := make([]*conn, 0, len(k.all))
 	for c := range k.all {
-		left = append(left, c)
+		if which(c) {
+			left = append(left, c)
+		}
 	}
 	k.mu.Unlock()
 	for _, c := range left {
