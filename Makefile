@@ -8,7 +8,7 @@ COUNT ?= 6
 PKGS  ?= ./...
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race check lint format fuzz bench bench-compare e2e clean
+.PHONY: help build test race check lint format fuzz soak bench bench-compare e2e clean
 
 help: ## Print this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,8 +37,11 @@ lint: ## gofumpt, go vet and staticcheck, also for macOS and Windows; each must 
 format: ## Rewrite the sources in gofumpt's form
 	$(TOOL) gofumpt -w cmd internal e2e examples
 
-fuzz: ## Run every fuzz target for FUZZTIME (default 30s each)
-	./tools/fuzz.sh $(or $(FUZZTIME),30s)
+fuzz: ## Run every fuzz target for FUZZTIME each (default 30s), or only TARGETS="sigv4. gateway/route."
+	./tools/fuzz.sh $(or $(FUZZTIME),30s) $(TARGETS)
+
+soak: ## Load a server for SOAK (default 10m) with good, bad and slow clients while it is changed
+	SOAK=$(or $(SOAK),10m) $(GO) test -count=1 -v -timeout 0 -run '^TestSoak$$' ./e2e
 
 bench: ## Run the benchmarks COUNT times and summarise (BENCH=pattern, PKGS=./internal/limit)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(PKGS) | tee /tmp/weir-bench.txt | grep -E '^(goos|goarch|cpu|pkg|Benchmark)' 

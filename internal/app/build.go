@@ -66,6 +66,7 @@ func (a *App) buildControl(context.Context) error {
 		Own: map[string]http.Handler{
 			codePath:          http.HandlerFunc(a.serveCode),
 			"/_weir/requests": control.RequestsHandler(a.requests),
+			statsPath:         http.HandlerFunc(serveStats),
 			"/_weir/backup":   http.HandlerFunc(a.serveBackup),
 		},
 		Services: []protocol.Service{
