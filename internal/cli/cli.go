@@ -83,12 +83,10 @@ func verdict(err error) (code int, message string) {
 		code = exitFailure
 		short := call.Err.Error()
 		var answer smithy.APIError
-		var dial *net.OpError
-		switch {
-		case errors.As(call, &answer):
+		if errors.As(call, &answer) {
 			short = fmt.Sprintf("%s: %s: %s", call.OperationName, answer.ErrorCode(), answer.ErrorMessage())
-		case errors.As(call, &dial) && dial.Op == "dial":
-			code, short = exitAbsent, fmt.Sprintf("no server answers on %s: %v", dial.Addr, dial.Err)
+		} else if refused := unreachable(call); refused != nil {
+			short = fmt.Sprintf("no server answers on %s: %v", refused.Addr, refused.Err)
 		}
 		message = strings.Replace(message, call.Error(), short, 1)
 	}
@@ -96,7 +94,20 @@ func verdict(err error) (code int, message string) {
 	if errors.As(err, &f) {
 		code = f.code
 	}
+	if code == exitFailure && unreachable(err) != nil {
+		code = exitAbsent
+	}
 	return code, message
+}
+
+// unreachable gives the connection that could not be made, if that is what
+// failed.
+func unreachable(err error) *net.OpError {
+	var dial *net.OpError
+	if errors.As(err, &dial) && dial.Op == "dial" {
+		return dial
+	}
+	return nil
 }
 
 // failedCalls finds the calls of AWS's SDK in an error.

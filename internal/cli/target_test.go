@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -89,5 +90,47 @@ func TestVerdict(t *testing.T) {
 		if code, got := verdict(c.err); code != c.code || got != c.want {
 			t.Errorf("%v: %d %q, want %d %q", c.err, code, got, c.code, c.want)
 		}
+	}
+}
+
+// TestEndpointURL: a server elsewhere is reached with a profile of AWS's
+// tools, and what needs its data folder or credentials says so.
+func TestEndpointURL(t *testing.T) {
+	s := stock(t)
+	dir := t.TempDir()
+	for _, v := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_ENDPOINT_URL"} {
+		t.Setenv(v, "")
+	}
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	t.Setenv("AWS_CONFIG_FILE", filepath.Join(dir, "config"))
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", filepath.Join(dir, "credentials"))
+	at := []string{"--endpoint-url", s.conn.running.ControlURL}
+	if code, _, errs := line(t, append([]string{"keys"}, at...)...); code != exitFailure || !strings.Contains(errs, "AWS_REGION") {
+		t.Errorf("without a region: exit %d: %s", code, errs)
+	}
+	t.Setenv("AWS_REGION", "us-east-1")
+	if code, _, errs := line(t, append([]string{"keys"}, at...)...); code != exitFailure || !strings.Contains(errs, "AWS_ACCESS_KEY_ID") {
+		t.Errorf("without credentials: exit %d: %s", code, errs)
+	}
+	t.Setenv("AWS_REGION", "")
+	s.does("env", "--profile", "shop", "--json")
+	t.Setenv("AWS_PROFILE", "shop")
+	for _, args := range [][]string{{"keys"}, {"plans"}, {"usage"}, {"functions"}, {"apis"}, {"keys", "show", "reader"}} {
+		code, out, errs := line(t, append(args, at...)...)
+		if code != exitOK || errs != "" {
+			t.Errorf("weir %v: exit %d: %s", args, code, errs)
+		}
+		if here := s.does(args...); args[0] == "plans" && out != here {
+			t.Errorf("weir %v says elsewhere\n%swhere it says here\n%s", args, out, here)
+		}
+		if url := s.conn.running.ControlURL + "/_aws/execute-api/"; args[0] == "apis" && !strings.Contains(out, url) {
+			t.Errorf("weir apis shows no URL that begins with %s:\n%s", url, out)
+		}
+	}
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+	t.Setenv("AWS_ACCESS_KEY_ID", "AKIAAAAAAAAAAAAAAAAA")
+	t.Setenv("AWS_REGION", "us-east-1")
+	if code, _, errs := line(t, append([]string{"keys"}, at...)...); code != exitFailure || !strings.Contains(errs, "GetApiKeys: ") {
+		t.Errorf("with wrong credentials: exit %d: %s", code, errs)
 	}
 }
