@@ -48,6 +48,13 @@ var retiredRuntimes = []string{
 	"dotnetcore1.0", "dotnetcore2.0", "dotnetcore2.1", "dotnetcore3.1",
 }
 
+// RunnableRuntimes lists the runtimes that functions here can have, in order.
+func RunnableRuntimes() []string {
+	all := slices.DeleteFunc(slices.Clone(lambdaRuntimes), func(r string) bool { return CheckRuntime(r) != nil })
+	slices.Sort(all)
+	return all
+}
+
 // CheckRuntime says why a function cannot have this runtime.
 func CheckRuntime(runtime string) error {
 	switch {

@@ -233,12 +233,6 @@ func sameEnvironment(a, b *catalog.Function) bool {
 		slices.Equal(a.Architectures, b.Architectures)
 }
 
-// Interpreters lists what functions can run on here, best first in each
-// family. It asks each interpreter once, so the first call takes a while.
-func (f *Functions) Interpreters() []Interpreter {
-	return append(slices.Clone(f.interpreters.family("python")), f.interpreters.family("nodejs")...)
-}
-
 // Stop lets calls in flight finish until ctx ends, then kills what is left.
 // When it returns, no process, listener or goroutine of this package is left.
 // The error is ctx's when calls were cut short.

@@ -18,6 +18,22 @@ type Interpreter struct {
 	Path    string // the program itself, not a wrapper that chooses one
 }
 
+// Serves says whether the interpreter is of the very version that a runtime
+// ("python3.12", "nodejs22.x") names. Where no interpreter is, the nearest
+// stands in.
+func (i Interpreter) Serves(runtime string) bool {
+	version, ok := strings.CutPrefix(runtime, i.Family)
+	return ok && minor(i.Family, strings.TrimSuffix(version, ".x")) == minor(i.Family, i.Version)
+}
+
+// FindInterpreters lists what functions can run on with a search path such as
+// $PATH, best first in each family. It runs each interpreter once; ctx ends
+// that.
+func FindInterpreters(ctx context.Context, searchPath string) []Interpreter {
+	s := newInterpreters(ctx, searchPath)
+	return append(slices.Clone(s.family("python")), s.family("nodejs")...)
+}
+
 // familyOf is the family of interpreters that a runtime needs; "" for none.
 func familyOf(runtime string) string {
 	for family := range candidates {

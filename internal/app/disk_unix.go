@@ -13,3 +13,6 @@ func freeSpace(dir string) (bytes uint64, ok bool) {
 	}
 	return s.Bavail * uint64(s.Bsize), true
 }
+
+// writable says whether this user may make files in a folder.
+func writable(dir string) bool { return unix.Access(dir, unix.W_OK|unix.X_OK) == nil }
