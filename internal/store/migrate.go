@@ -12,7 +12,7 @@ const applicationID = 0x77656972
 
 // migrations brings a database from version i to i+1. A migration that has
 // been released is never edited; a change is a new one at the end.
-var migrations = []string{schema1}
+var migrations = []string{schema1, schema2}
 
 const schema1 = `
 CREATE TABLE meta (
@@ -104,6 +104,46 @@ CREATE TABLE log_event (
 	message   TEXT NOT NULL
 );
 CREATE INDEX log_event_time ON log_event (stream_id, time);
+`
+
+// schema2 makes groups things of their own and lets all events of a group be
+// read in their order, whatever the number of its streams.
+const schema2 = `
+CREATE TABLE log_group (
+	id      INTEGER PRIMARY KEY,
+	name    TEXT NOT NULL UNIQUE,
+	created INTEGER NOT NULL
+);
+CREATE TABLE new_stream (
+	id       INTEGER PRIMARY KEY,
+	group_id INTEGER NOT NULL REFERENCES log_group (id),
+	name     TEXT NOT NULL,
+	created  INTEGER NOT NULL,
+	UNIQUE (group_id, name)
+);
+CREATE TABLE new_event (
+	seq       INTEGER PRIMARY KEY, -- in the order in which events were written
+	group_id  INTEGER NOT NULL,
+	stream_id INTEGER NOT NULL REFERENCES new_stream (id),
+	time      INTEGER NOT NULL,
+	ingested  INTEGER NOT NULL,
+	message   TEXT NOT NULL
+);
+
+INSERT INTO log_group (name, created)
+	SELECT s.group_name, min(e.time) FROM log_stream s JOIN log_event e ON e.stream_id = s.id GROUP BY s.group_name;
+INSERT INTO new_stream (id, group_id, name, created)
+	SELECT s.id, g.id, s.name, min(e.time)
+	FROM log_stream s JOIN log_group g ON g.name = s.group_name JOIN log_event e ON e.stream_id = s.id GROUP BY s.id;
+INSERT INTO new_event (seq, group_id, stream_id, time, ingested, message)
+	SELECT e.seq, s.group_id, e.stream_id, e.time, e.time, e.message FROM log_event e JOIN new_stream s ON s.id = e.stream_id;
+
+DROP TABLE log_event;
+DROP TABLE log_stream;
+ALTER TABLE new_stream RENAME TO log_stream;
+ALTER TABLE new_event RENAME TO log_event;
+CREATE INDEX log_event_stream ON log_event (stream_id, time);
+CREATE INDEX log_event_group ON log_event (group_id, time);
 `
 
 // migrate brings the database up to the last of migrations, each in a

@@ -94,8 +94,8 @@ func TestNewerDatabaseIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	open(t, dir).Close()
 	database(t, dir, "PRAGMA user_version = 7")
-	contains(t, refused(t, dir), "schema version 7", "up to 1", "backup")
-	database(t, dir, "PRAGMA user_version = 1")
+	contains(t, refused(t, dir), "schema version 7", "up to 2", "backup")
+	database(t, dir, "PRAGMA user_version = 2")
 	open(t, dir)
 }
 

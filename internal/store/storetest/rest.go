@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"weir/internal/store"
-	"weir/internal/telemetry"
 )
 
 func code(t *testing.T, s *store.Store) {
@@ -68,53 +67,4 @@ func buckets(t *testing.T, s *store.Store) {
 		t.Fatal(err)
 	}
 	load(nil, true)
-}
-
-func logs(t *testing.T, s *store.Store) {
-	event := func(group, stream string, second int, message string) telemetry.LogEvent {
-		return telemetry.LogEvent{Group: group, Stream: stream, Time: Epoch.Add(time.Duration(second) * time.Second), Message: message}
-	}
-	for _, batch := range [][]telemetry.LogEvent{
-		nil,
-		{event("g", "2026/[$LATEST]1", 3, "c"), event("g", "2026/[$LATEST]1", 1, "a\x00\n"), event("h", "2026/[$LATEST]1", 2, "x")},
-		{event("g", "2026/[$LATEST]2", 2, "b"), event("g", "2026/[$LATEST]1", 3, "d"), event("g", "2027/%", 9, "z")},
-	} {
-		if err := s.AppendLogs(t.Context(), batch); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, c := range []struct {
-		group, prefix string
-		limit         int
-		want          string
-	}{
-		{"g", "", 0, "a\x00\nbcdz"},
-		{"g", "2026/", 0, "a\x00\nbcd"},
-		{"g", "2026/", 2, "cd"},
-		{"g", "2026/[$LATEST]1", 0, "a\x00\ncd"},
-		{"g", "2027/%", 0, "z"},
-		{"g", "%", 0, ""},
-		{"h", "", 5, "x"},
-		{"H", "", 5, ""},
-		{"none", "", 5, ""},
-	} {
-		events, err := s.Logs(t.Context(), c.group, c.prefix, c.limit)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := ""
-		for _, e := range events {
-			got += e.Message
-			if e.Group != c.group {
-				t.Errorf("an event of group %q", e.Group)
-			}
-		}
-		if got != c.want {
-			t.Errorf("Logs(%q, %q, %d) = %q, want %q", c.group, c.prefix, c.limit, got, c.want)
-		}
-	}
-	events, err := s.Logs(t.Context(), "h", "", 1)
-	if want := []telemetry.LogEvent{event("h", "2026/[$LATEST]1", 2, "x")}; err != nil || !reflect.DeepEqual(events, want) {
-		t.Errorf("Logs = %v, %v, want %v", events, err, want)
-	}
 }

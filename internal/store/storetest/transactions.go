@@ -153,7 +153,9 @@ func closed(t *testing.T, s *store.Store) {
 		"SaveBuckets": func() error { return s.SaveBuckets(ctx, nil) },
 		"LoadBuckets": func() error { _, _, _, err := s.LoadBuckets(ctx); return err },
 		"AppendLogs":  func() error { return s.AppendLogs(ctx, make([]telemetry.LogEvent, 1)) },
-		"Logs":        func() error { _, err := s.Logs(ctx, "g", "", 1); return err },
+		"LogGroups":   func() error { _, err := s.LogGroups(ctx, "", "", "", 1); return err },
+		"LogStreams":  func() error { _, err := s.LogStreams(ctx, "g", store.LogStreamsQuery{}); return err },
+		"ReadLogs":    func() error { return s.ReadLogGroup(ctx, "g", store.LogRange{}, nil) },
 	}
 	for name, call := range calls {
 		if err := call(); !errors.Is(err, store.ErrClosed) {
