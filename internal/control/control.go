@@ -3,7 +3,7 @@
 //
 // A call is found, authenticated, authorised, decoded and handled, in this
 // order. The service is the one that the signature was made for; where there
-// is none to read, the form's Action or the path tell. What a caller sends
+// is none to read, X-Amz-Target, the form's Action or the path tell. What a caller sends
 // before its signature is checked costs little: a header is parsed, a key
 // looked up, and only then the body read, because the signature covers it.
 //
@@ -68,7 +68,7 @@ type Door struct {
 	o        Options
 	services map[string]*protocol.Service
 	ordered  []*protocol.Service
-	unknown  [2]*protocol.Service // shapes errors where no service is found: rest-json, query
+	unknown  [3]*protocol.Service // shapes errors where no service is found: rest-json, query, AWS JSON
 }
 
 // New builds the door. It fails when a service cannot be bound, two have one
@@ -90,6 +90,7 @@ func New(o Options) (*Door, error) {
 	d.services[OwnService] = &protocol.Service{Name: OwnService, Wire: protocol.RESTJSON, Logger: o.Logger}
 	d.unknown[0] = &protocol.Service{Wire: protocol.RESTJSON}
 	d.unknown[1] = &protocol.Service{Wire: protocol.QueryXML, Namespace: "http://webservices.amazon.com/AWSFault/2005-15-09"}
+	d.unknown[2] = &protocol.Service{Wire: protocol.AWSJSON}
 	for _, s := range slices.Clone(o.Services) {
 		if d.services[s.Name] != nil {
 			return nil, fmt.Errorf("control: two services named %s", s.Name)
@@ -226,9 +227,11 @@ func (d *Door) admitAnybody(p *passage) error {
 	if _, own := d.o.Own[p.r.URL.Path]; own {
 		p.service = d.services[OwnService]
 	}
+	targeted := p.r.Header.Get(protocol.TargetHeader) != ""
 	for i := 0; p.service == nil && i < len(d.ordered); i++ {
-		if d.ordered[i].Lookup(p.r, p.body) != "" {
-			p.service = d.ordered[i]
+		// Who names a target means no path and no form.
+		if s := d.ordered[i]; (s.Wire == protocol.AWSJSON) == targeted && s.Lookup(p.r, p.body) != "" {
+			p.service = s
 		}
 	}
 	if p.service == nil {
@@ -310,6 +313,8 @@ func (d *Door) refuse(p *passage, err error) protocol.Outcome {
 		s = d.unknown[0]
 		if strings.HasPrefix(p.r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
 			s = d.unknown[1]
+		} else if p.r.Header.Get(protocol.TargetHeader) != "" {
+			s = d.unknown[2]
 		}
 	}
 	query := s.Wire == protocol.QueryXML
@@ -328,8 +333,7 @@ func (d *Door) refuse(p *passage, err error) protocol.Outcome {
 		d.o.Logger.Error("management call failed at the door", "request_id", p.requestID, "error", err)
 		own = protocol.InternalFailure(p.requestID)
 	}
-	s.WriteError(p.w, p.requestID, own)
-	return protocol.Outcome{Status: own.Status, Err: own}
+	return protocol.Outcome{Status: s.WriteError(p.w, p.requestID, own), Err: own}
 }
 
 func (d *Door) log(p *passage, o protocol.Outcome, took time.Duration) {

@@ -102,6 +102,7 @@ type ask struct {
 	header                map[string]string
 	at                    time.Time
 	unsigned, formEncoded bool
+	targetUnsigned        bool // X-Amz-Target is there, and not signed
 }
 
 func (a ask) request() *http.Request {
@@ -126,8 +127,13 @@ func (a ask) request() *http.Request {
 	}
 	if !a.unsigned {
 		path, query, _ := strings.Cut(r.RequestURI, "?")
+		var names []string
+		if target := a.header["X-Amz-Target"]; target != "" && !a.targetUnsigned {
+			r.Header.Set("X-Amz-Target", target)
+			names = append(names, "X-Amz-Target")
+		}
 		for _, f := range sigv4.Sign(sigv4.Request{Method: a.method, Path: path, Query: query, Host: r.Host, Header: r.Header.Values},
-			[]byte(a.body), sigv4.Credentials{AccessKeyID: a.key, SecretKey: a.secret, Token: a.token}, a.region, a.service, a.at) {
+			[]byte(a.body), sigv4.Credentials{AccessKeyID: a.key, SecretKey: a.secret, Token: a.token}, a.region, a.service, a.at, names...) {
 			r.Header.Set(f.Name, f.Value)
 		}
 	}

@@ -1,14 +1,17 @@
 package control_test
 
 import (
+	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"weir/internal/control"
+	"weir/internal/control/protocol"
 )
 
 func TestAnyCredentials(t *testing.T) {
@@ -101,5 +104,68 @@ func TestOwnRoutesAreForRoot(t *testing.T) {
 	}
 	if w := d.do(ask{target: "/_weir/other", service: "weir"}); w.Code != 404 {
 		t.Errorf("no such route: %d", w.Code)
+	}
+}
+
+// noted is a service of the AWS JSON protocol.
+func noted() protocol.Service {
+	return protocol.Service{
+		Name: "notes", Wire: protocol.AWSJSON, Target: "Notes_20260101",
+		Operations: []protocol.Operation{
+			protocol.Target("Note", func(_ context.Context, c protocol.Call, in *struct {
+				Text string `json:"text" max:"5"`
+			},
+			) (*echoOutput, error) {
+				return &echoOutput{Name: c.Operation, Text: in.Text, Caller: c.Caller.ARN}, nil
+			}),
+		},
+	}
+}
+
+// TestTargetsAreFound: X-Amz-Target names the operation, whatever the path and
+// the body look like, and all errors are 400s with their name in the body.
+func TestTargetsAreFound(t *testing.T) {
+	note := map[string]string{"X-Amz-Target": "Notes_20260101.Note", "Content-Type": "application/x-amz-json-1.1"}
+	open := newDoor(t, func(o *control.Options) {
+		o.AnyCredentials, o.Credentials = true, nil
+		o.Services = append(o.Services, noted())
+	})
+	strict := newDoor(t, func(o *control.Options) { o.Services = append(o.Services, noted()) })
+	header := func(more ...string) map[string]string {
+		h := maps.Clone(note)
+		for i := 0; i < len(more); i += 2 {
+			h[more[i]] = more[i+1]
+		}
+		return h
+	}
+	for _, c := range []struct {
+		name   string
+		door   *bench
+		ask    ask
+		status int
+		text   string
+	}{
+		{"any credentials", open, ask{unsigned: true, header: header("Authorization", "x"), body: `{"text":"hi"}`}, 200, `{"name":"Note","text":"hi","caller":"arn:aws:iam::000000000000:root"}`},
+		{"a path that another service has", open, ask{unsigned: true, target: "/things/x", header: header("Authorization", "x"), body: `{"text":"hi"}`}, 200, `"name":"Note"`},
+		{"an unknown target", open, ask{unsigned: true, target: "/things/x", header: header("Authorization", "x", "X-Amz-Target", "Notes_20260101.Sing"), body: `{}`}, 400, `{"__type":"AccessDeniedException","message":"Unable to determine service/operation name to be authorized"}`},
+		{"signed", strict, ask{service: "notes", target: "/", header: note, body: `{"text":"hi"}`}, 200, `"name":"Note"`},
+		{"signed, no such operation", strict, ask{service: "notes", target: "/", header: header("X-Amz-Target", "Notes_20260101.Sing"), body: `{}`}, 400, `"__type":"UnknownOperationException"`},
+		{"signed, another service's target", strict, ask{service: "notes", target: "/", header: header("X-Amz-Target", "Songs_20260101.Note"), body: `{}`}, 400, `"__type":"UnknownOperationException"`},
+		{"signed, too long", strict, ask{service: "notes", target: "/", header: note, body: `{"text":"longer"}`}, 400, `"__type":"ValidationException"`},
+		{"the target not signed", strict, ask{service: "notes", target: "/", header: note, body: `{}`, targetUnsigned: true}, 400, "which were not signed: x-amz-target"},
+		{"wrong secret", strict, ask{service: "notes", target: "/", secret: "guess", header: note, body: `{}`}, 400, `"__type":"InvalidSignatureException"`},
+		{"unknown key", strict, ask{service: "notes", target: "/", key: "AKIANOBODY", header: note, body: `{}`}, 400, `"__type":"UnrecognizedClientException"`},
+		{"a function's session", strict, ask{service: "notes", target: "/", key: sessionKey, secret: "session-secret", token: "live", header: note, body: `{}`}, 400, `"__type":"AccessDeniedException"`},
+		{"unsigned", strict, ask{unsigned: true, target: "/", header: note, body: `{}`}, 400, `"__type":"MissingAuthenticationTokenException"`},
+	} {
+		w := c.door.do(c.ask)
+		if w.Code != c.status || !strings.Contains(w.Body.String(), c.text) || w.Header().Get("Content-Type") != "application/x-amz-json-1.1" {
+			t.Errorf("%s: %d %s %s, want %s", c.name, w.Code, w.Header().Get("Content-Type"), w.Body, c.text)
+		}
+	}
+	// Without a target the paths count as before.
+	w := open.do(ask{unsigned: true, header: map[string]string{"Authorization": "x"}, body: "{}"})
+	if w.Code != 201 {
+		t.Errorf("by path: %d %s", w.Code, w.Body)
 	}
 }

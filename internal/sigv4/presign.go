@@ -103,14 +103,14 @@ func parseExpires(parts map[string]string) (time.Duration, *Error) {
 
 // CheckHeaders refuses a presigned request that came with a header of AWS's
 // that was not signed: who was given a URL must not be able to ask for more
-// than its maker did. names are those of the request's headers.
+// than its maker did. Of any request it refuses an X-Amz-Target that was not
+// signed, because that names the operation. names are those of the request's
+// headers.
 func (a *Authorization) CheckHeaders(names []string) *Error {
-	if !a.Presigned {
-		return nil
-	}
 	for _, name := range names {
 		name = strings.ToLower(name)
-		if strings.HasPrefix(name, "x-amz-") && !slices.Contains(a.SignedHeaders, name) {
+		guarded := a.Presigned && strings.HasPrefix(name, "x-amz-") || name == "x-amz-target"
+		if guarded && !slices.Contains(a.SignedHeaders, name) {
 			return invalid("There were headers present in the request which were not signed: " + clip(name))
 		}
 	}

@@ -210,6 +210,13 @@ func TestPresignedHeadersMustBeSigned(t *testing.T) {
 	if a, err = sigv4.Parse(own("GET", "/", "", nil, signedAt).request()); err != nil || a.CheckHeaders([]string{"X-Amz-Invocation-Type"}) != nil {
 		t.Errorf("signed in the header: %v", err)
 	}
+	if err := a.CheckHeaders([]string{"X-Amz-Target"}); err == nil || err.Reason != sigv4.Invalid {
+		t.Errorf("an operation that was not signed: %v", err)
+	}
+	a.SignedHeaders = append(a.SignedHeaders, "x-amz-target")
+	if err := a.CheckHeaders([]string{"X-Amz-Target"}); err != nil {
+		t.Errorf("a signed operation: %v", err)
+	}
 }
 
 // FuzzPresign signs any path and query, which must be accepted, then changes

@@ -45,33 +45,55 @@ func unknownPath() *Error {
 	}
 }
 
+// TargetHeader names the operation of a call in the AWS JSON protocol.
+const TargetHeader = "X-Amz-Target"
+
 // setHeader sets a header without changing its case: AWS's x-amzn-RequestId is
 // not X-Amzn-Requestid.
 func setHeader(h http.Header, name, value string) { h[name] = []string{value} }
 
-// WriteError answers a call with an error in the service's wire format.
-func (s *Service) WriteError(w http.ResponseWriter, requestID string, e *Error) {
+// WriteError answers a call with an error in the service's wire format and
+// gives the status that went out.
+func (s *Service) WriteError(w http.ResponseWriter, requestID string, e *Error) (status int) {
+	status = e.status()
+	if s.Wire == AWSJSON && status == http.StatusForbidden {
+		status = http.StatusBadRequest // all that a caller did wrong is a 400 there
+	}
 	h := w.Header()
 	setHeader(h, "x-amzn-RequestId", requestID)
 	if e.RetryAfter > 0 {
 		setHeader(h, "Retry-After", strconv.Itoa(e.RetryAfter))
 	}
+	setHeader(h, "Content-Type", s.contentType())
 	var body []byte
-	if s.Wire == QueryXML {
-		setHeader(h, "Content-Type", "text/xml")
+	switch s.Wire {
+	case QueryXML:
 		body = xmlError(s.Namespace, requestID, e)
-	} else {
-		setHeader(h, "Content-Type", "application/json")
+	case AWSJSON:
+		body = jsonError(e, map[string]any{"__type": e.Code})
+	default:
 		setHeader(h, "x-amzn-ErrorType", e.Code)
-		body = jsonError(e)
+		body = jsonError(e, map[string]any{})
 	}
 	setHeader(h, "Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(e.status())
+	w.WriteHeader(status)
 	_, _ = w.Write(body) // the caller may be gone; nothing is left to tell it
+	return status
 }
 
-func jsonError(e *Error) []byte {
-	members := make(map[string]any, len(e.Fields)+1)
+// contentType is that of a service's answers.
+func (s *Service) contentType() string {
+	switch s.Wire {
+	case QueryXML:
+		return "text/xml"
+	case AWSJSON:
+		return "application/x-amz-json-1.1"
+	default:
+		return "application/json"
+	}
+}
+
+func jsonError(e *Error, members map[string]any) []byte {
 	for k, v := range e.Fields {
 		members[k] = v
 	}

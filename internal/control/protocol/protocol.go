@@ -20,7 +20,7 @@
 //	path:"restapi_id"        a {label} of the operation's pattern, percent-decoded
 //	query:"limit"            query parameter (string, bool, int, list of strings)
 //	header:"X-Amz-Log-Type"  request header
-//	json:"name"              member of the JSON body (rest-json)
+//	json:"name"              member of the JSON body (rest-json, AWS JSON)
 //	form:"RoleName"          member of a query-protocol request; a list is
 //	                         Tags.member.N, a map Tags.entry.N.key and .value
 //	body:"raw"               []byte: the whole body as it is
@@ -81,10 +81,11 @@ type Wire int
 const (
 	RESTJSON Wire = iota // verb and path name the operation, bodies are JSON
 	QueryXML             // Action=name in a form body, answers are XML
+	AWSJSON              // X-Amz-Target names the operation, bodies are JSON (version 1.1)
 )
 
 // Operation is one operation of a service bound to the wire. It is made by
-// REST or Query; the zero value answers nothing.
+// REST, Query or Target; the zero value answers nothing.
 type Operation struct {
 	Name    string
 	Method  string // rest-json: verb
@@ -111,6 +112,12 @@ func REST[In, Out any](name, method, pattern string, status int, h func(context.
 // It panics when In or Out cannot be bound.
 func Query[In, Out any](name string, h func(context.Context, Call, *In) (*Out, error)) Operation {
 	return bind(name, 200, "form", h)
+}
+
+// Target binds an operation of the AWS JSON protocol (X-Amz-Target:
+// prefix.name). It panics when In or Out cannot be bound.
+func Target[In, Out any](name string, h func(context.Context, Call, *In) (*Out, error)) Operation {
+	return bind(name, 200, "json", h)
 }
 
 func bind[In, Out any](name string, status int, wire string, h func(context.Context, Call, *In) (*Out, error)) Operation {

@@ -20,10 +20,14 @@ type Service struct {
 	Wire       Wire
 	Version    string // query protocol: "2010-05-08"
 	Namespace  string // query protocol: XML namespace
+	Target     string // AWS JSON: what stands before the operation in X-Amz-Target, "Logs_20140328"
 	Operations []Operation
 	// InputPrefix makes validation errors name members from the operation's
 	// input on, "updateRestApiInput.name", as API Gateway does.
 	InputPrefix bool
+	// ValidationCode is the code of validation errors where it is a service's
+	// own: InvalidParameterException. "": the wire's usual one.
+	ValidationCode string
 	// Global services are signed for us-east-1 too, wherever they are.
 	Global bool
 	// Translate turns an error that is not *Error (a catalog rule's, say) into
@@ -43,7 +47,7 @@ type Service struct {
 // table is a service's operations, ready to be found.
 type table struct {
 	verbs   map[string]*node      // rest-json
-	actions map[string]*Operation // query
+	actions map[string]*Operation // query, AWS JSON
 }
 
 // Compile makes the table by which Serve finds operations. Without it every
@@ -99,8 +103,7 @@ func (s *Service) Serve(w http.ResponseWriter, r *http.Request, body []byte, cal
 	o.Operation = call.Operation
 	if err != nil {
 		e := s.translate(r.Context(), err, call)
-		o.Status, o.Err = e.status(), err
-		s.WriteError(w, call.RequestID, e)
+		o.Status, o.Err = s.WriteError(w, call.RequestID, e), err
 		return o
 	}
 	o.Status = a.status
@@ -164,7 +167,7 @@ func (s *Service) answer(r *http.Request, body []byte, call *Call, authorize fun
 }
 
 // Lookup gives the name of the operation that a request asks for, "" when it
-// asks for none of this service. rest-json needs no body for that.
+// asks for none of this service. rest-json and AWS JSON need no body for that.
 func (s *Service) Lookup(r *http.Request, body []byte) string {
 	_, op, err := s.find(r, body)
 	if err != nil {
@@ -189,6 +192,9 @@ func (s *Service) find(r *http.Request, body []byte) (*request, *Operation, erro
 			text = rawQuery // a presigned POST too has its form there
 		}
 		return s.findAction(t, r.Method, path, text)
+	}
+	if s.Wire == AWSJSON {
+		return s.findTarget(t, r, path, body)
 	}
 	query, err := url.ParseQuery(rawQuery)
 	if err != nil {
@@ -221,6 +227,20 @@ func (s *Service) findAction(t *table, method, path, text string) (*request, *Op
 		}
 	}
 	return &request{method: method, path: path, form: form}, op, nil
+}
+
+// findTarget gives the operation that the header names. Path and query say
+// nothing in this protocol.
+func (s *Service) findTarget(t *table, r *http.Request, path string, body []byte) (*request, *Operation, error) {
+	name, ok := strings.CutPrefix(r.Header.Get(TargetHeader), s.Target+".")
+	op := t.actions[name]
+	if !ok || op == nil || r.Method != http.MethodPost {
+		return nil, nil, &Error{
+			Code:    "UnknownOperationException",
+			Message: "The operation " + clip(r.Header.Get(TargetHeader)) + " is not served here",
+		}
+	}
+	return &request{method: r.Method, path: path, header: r.Header, body: body}, op, nil
 }
 
 func clip(s string) string { return s[:min(len(s), 128)] }
@@ -281,7 +301,10 @@ func (s *Service) decode(op *Operation, req *request, dst reflect.Value) error {
 	if e == nil {
 		return nil
 	}
-	if s.Wire == QueryXML {
+	switch {
+	case s.ValidationCode != "":
+		e.Code = s.ValidationCode
+	case s.Wire == QueryXML:
 		e.Code = "ValidationError" // the query services' name for it
 	}
 	return e
@@ -313,7 +336,7 @@ func (s *Service) encode(op *Operation, call *Call, v reflect.Value) (*reply, er
 	if s.Wire == QueryXML {
 		return &reply{
 			status: op.Status,
-			header: [][2]string{{"Content-Type", "text/xml"}},
+			header: [][2]string{{"Content-Type", s.contentType()}},
 			body:   xmlResult(s.Namespace, op.Name, call.RequestID, op.output, v),
 		}, nil
 	}
@@ -323,7 +346,7 @@ func (s *Service) encode(op *Operation, call *Call, v reflect.Value) (*reply, er
 			a.status = code
 		}
 	}
-	contentType := "application/json"
+	contentType := s.contentType()
 	for _, f := range op.output.https {
 		text := headerText(f, v.FieldByIndex(f.index))
 		switch {
