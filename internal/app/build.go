@@ -11,6 +11,7 @@ import (
 	"weir/internal/control/apigateway"
 	"weir/internal/control/iam"
 	"weir/internal/control/lambda"
+	"weir/internal/control/logs"
 	"weir/internal/control/protocol"
 	"weir/internal/control/sts"
 	"weir/internal/function"
@@ -76,6 +77,7 @@ func (a *App) buildControl(context.Context) error {
 			lambda.Service(lambda.Options{
 				Store: a.store, Functions: a.functions, Region: a.o.Region, Account: a.o.Account, CodeURL: a.codeURL,
 			}),
+			logs.Service(logs.Options{Store: a.store, Flush: a.logs.Flush, Region: a.o.Region, Account: a.o.Account}),
 			iam.Service(a.store),
 			sts.Service(),
 		},
