@@ -75,8 +75,8 @@ func (s *Service) compile() (*table, error) {
 	return &table{actions: actions}, nil
 }
 
-// Outcome says what Serve did, for the log. Err is nil, the *Error that was
-// answered, or the cause of an internal failure.
+// Outcome says what Serve did, for the log. Err is nil or the *Error that was
+// answered; the cause of an internal failure is logged by itself.
 type Outcome struct {
 	Operation string // "" when none was found
 	Status    int
@@ -103,7 +103,7 @@ func (s *Service) Serve(w http.ResponseWriter, r *http.Request, body []byte, cal
 	o.Operation = call.Operation
 	if err != nil {
 		e := s.translate(r.Context(), err, call)
-		o.Status, o.Err = s.WriteError(w, call.RequestID, e), err
+		o.Status, o.Err = s.WriteError(w, call.RequestID, e), e
 		return o
 	}
 	o.Status = a.status
