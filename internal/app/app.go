@@ -128,12 +128,14 @@ func (a *App) bind(ctx context.Context) error {
 
 // Start serves both addresses and tells the other commands where they are.
 func (a *App) Start() error {
-	a.serve("gateway", a.callers, a.callersAddr)
+	// Stopped in reverse: while callers are still being answered, functions may
+	// ask the control address, and who follows requests sees the last of them.
 	a.serve("control", a.tools, a.controlAddr)
 	if a.local != nil {
 		a.serve("local control", a.local, a.localAddr)
 	}
-	a.onStop("requests", a.stopRequests) // before the servers: who follows would be waited for
+	a.onStop("requests", a.stopRequests) // before the control servers, which would wait for who follows
+	a.serve("gateway", a.callers, a.callersAddr)
 	a.flushUsage()
 	running := a.Running()
 	if err := running.write(a.o.Data); err != nil {

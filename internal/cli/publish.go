@@ -156,7 +156,7 @@ is let in: that is one call of the function, and of the quota.`,
 				return err
 			}
 			publisher.DryRun = dryRun
-			if !shown.json {
+			if !shown.json && !dryRun { // a dry run makes nothing that could be told
 				publisher.Report = (&steps{c.ErrOrStderr()}).report
 			}
 			made, err := publisher.Publish(c.Context(), spec)

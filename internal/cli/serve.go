@@ -91,9 +91,13 @@ func newLogger(w io.Writer, format, level string) (*slog.Logger, error) {
 	return nil, fmt.Errorf("--log-format %q: choose text or json", format)
 }
 
+// lastWords is how long what runs beside a server has to end by itself when
+// the server has stopped.
+const lastWords = 2 * time.Second
+
 // serve runs an app until ctx is done, then drains it. beside, when there is
-// one, runs while the server does, with a context that ends when the server
-// has stopped; when it returns, the server stops, with its error.
+// one, runs while the server does, with a context that ends some time after the
+// server has stopped; when it returns, the server stops, with its error.
 func serve(ctx context.Context, o app.Options, beside func(context.Context) error) error {
 	a, err := app.New(ctx, o)
 	if err != nil {
@@ -119,9 +123,13 @@ func serve(ctx context.Context, o app.Options, beside func(context.Context) erro
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.DrainLimit)
 	defer cancel()
 	stopErr := a.Stop(stopCtx)
-	end()
 	if beside != nil && runErr == nil {
-		<-ended // ended by us, so whatever it says is no failure
+		select { // ended by the stop, so whatever it says is no failure
+		case <-ended:
+		case <-time.After(lastWords):
+			end()
+			<-ended
+		}
 	}
 	if runErr != nil {
 		return asFailure(runErr)

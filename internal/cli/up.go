@@ -158,7 +158,7 @@ func (u *up) publish(ctx, lasting context.Context) error {
 		go u.republish(lasting, publisher)
 	}
 	if u.shown.json {
-		<-lasting.Done()
+		<-ctx.Done()
 		return nil
 	}
 	if err := write(out, []byte("\nrequests, until Ctrl-C:\n")); err != nil {

@@ -76,9 +76,9 @@ func NameOf(folder string) string {
 	return name[:min(len(name), 64)]
 }
 
-// Check refuses what cannot be published, with a *SpecError, and touches
-// nothing outside of s: it fills in what is empty.
-func (s *Spec) Check() error {
+// Check refuses what cannot be published, with a *SpecError. It reads the
+// folder, and changes nothing.
+func (s Spec) Check() error {
 	if err := s.complete(); err != nil {
 		return err
 	}
