@@ -79,7 +79,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 // AWS's SDK that failed are told in the server's words, without the SDK's.
 func verdict(err error) (code int, message string) {
 	code, message = exitUsage, err.Error()
-	for _, call := range failedCalls(err) {
+	calls := failedCalls(err)
+	for _, call := range calls {
 		code = exitFailure
 		short := call.Err.Error()
 		var answer smithy.APIError
@@ -94,7 +95,7 @@ func verdict(err error) (code int, message string) {
 	if errors.As(err, &f) {
 		code = f.code
 	}
-	if code == exitFailure && unreachable(err) != nil {
+	if code == exitFailure && len(calls) > 0 && unreachable(err) != nil {
 		code = exitAbsent
 	}
 	return code, message

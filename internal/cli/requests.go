@@ -133,6 +133,9 @@ func requestsFailed(ctx context.Context, err error) error {
 	if errors.As(err, &said) && said.status == http.StatusBadRequest {
 		return &failure{exitUsage, errors.New("--" + said.message)}
 	}
+	if unreachable(err) != nil {
+		return &failure{exitAbsent, err}
+	}
 	return &failure{exitFailure, err}
 }
 
