@@ -42,6 +42,12 @@ run() {
     echo "ok    $1: $(grep -oE 'execs: [0-9]+' "$log" | tail -1)"
     return
   fi
+  # Go sometimes takes the end of the time itself for a failure
+  # (golang/go#75804): no input is named then.
+  if ! grep -q 'Failing input' "$log" && [ "$(sed -n '/^--- FAIL/,$p' "$log" | sed -E '1d;/^(FAIL)?$/d;s/^ +//')" = "context deadline exceeded" ]; then
+    echo "ok    $1: $(grep -oE 'execs: [0-9]+' "$log" | tail -1)"
+    return
+  fi
   echo "FAIL  $1"
   cat "$log"
   sed -nE 's/^ *Failing input written to (.*)$/\1/p' "$log" | while read -r input; do
