@@ -79,13 +79,16 @@ const silence = 30 * time.Second
 // error when ctx does, and with exitAbsent when the server stops.
 func (c *connection) showRequests(ctx context.Context, out io.Writer, o requestsOptions) error {
 	keys := &keyNames{client: apigateway.NewFromConfig(c.aws), names: map[string]string{}}
-	target, err := requestsTarget(ctx, keys, o)
-	if err != nil {
-		return err
+	if o.key != "" {
+		key, err := c.oneKey(ctx, o.key, nil)
+		if err != nil {
+			return err
+		}
+		o.key = aws.ToString(key.Id)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	res, err := c.own(ctx, http.MethodGet, target, nil)
+	res, err := c.own(ctx, http.MethodGet, o.target(), nil)
 	if err != nil {
 		return requestsFailed(ctx, err)
 	}
@@ -139,24 +142,18 @@ func requestsFailed(ctx context.Context, err error) error {
 	return &failure{exitFailure, err}
 }
 
-func requestsTarget(ctx context.Context, keys *keyNames, o requestsOptions) (string, error) {
+// target is the route that shows what is asked for; key is an id.
+func (o *requestsOptions) target() string {
 	query := url.Values{"limit": {strconv.Itoa(o.limit)}}
 	if o.follow {
 		query.Set("follow", "true")
 	}
-	if o.key != "" {
-		id, err := keys.id(ctx, o.key)
-		if err != nil {
-			return "", &failure{exitFailure, err}
-		}
-		query.Set("key", id)
-	}
-	for name, value := range map[string]string{"api": o.api, "verdict": o.verdict, "status": o.status} {
+	for name, value := range map[string]string{"api": o.api, "key": o.key, "verdict": o.verdict, "status": o.status} {
 		if value != "" {
 			query.Set(name, value)
 		}
 	}
-	return "/_weir/requests?" + query.Encode(), nil
+	return "/_weir/requests?" + query.Encode()
 }
 
 // keyNames knows the names of API keys, asking once for each.
@@ -186,30 +183,6 @@ func (k *keyNames) name(ctx context.Context, id string) string {
 	}
 	k.names[id] = name
 	return name
-}
-
-// id gives the id of the key with a name; what is no name is taken for an id.
-func (k *keyNames) id(ctx context.Context, nameOrID string) (string, error) {
-	var ids []string
-	pages := apigateway.NewGetApiKeysPaginator(k.client, &apigateway.GetApiKeysInput{NameQuery: &nameOrID})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return "", fmt.Errorf("looking for the API key %q: %w", nameOrID, err)
-		}
-		for _, key := range page.Items {
-			if aws.ToString(key.Name) == nameOrID {
-				ids = append(ids, aws.ToString(key.Id))
-			}
-		}
-	}
-	switch len(ids) {
-	case 0:
-		return nameOrID, nil
-	case 1:
-		return ids[0], nil
-	}
-	return "", fmt.Errorf("%d API keys are named %q: give the id of one, such as %s", len(ids), nameOrID, ids[0])
 }
 
 // shownRequest is a line of the server: a request, or how many were lost.

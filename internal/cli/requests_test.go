@@ -152,7 +152,6 @@ func TestRequestsShowsWhatCallersGot(t *testing.T) {
 		{"--status 4xx --limit 1", []string{missed}},
 		{"--key me", []string{admitted, throttled}},
 		{"--key " + g.key + " --status 200", []string{admitted}},
-		{"--key nobody", []string{""}},
 		{"--api " + g.api + " --limit 1", []string{missed}},
 		{"--api other", []string{""}},
 	} {
@@ -164,6 +163,9 @@ func TestRequestsShowsWhatCallersGot(t *testing.T) {
 	var r map[string]any
 	if err := json.Unmarshal([]byte(out), &r); err != nil || code != exitOK || r["keyId"] != g.key || r["apiId"] != g.api || r["reason"] != "THROTTLED" || r["latencyNs"] == nil {
 		t.Errorf("--json: exit %d: %v: %s", code, err, out)
+	}
+	if code, _, errs := line(t, "requests", "--data", g.data, "--key", "nobody"); code != exitFailure || !strings.Contains(errs, `no API key has the ID or name "nobody"`) {
+		t.Errorf("--key nobody: exit %d: %s", code, errs)
 	}
 	for flag, want := range map[string]string{"--verdict=allowed": "--verdict: give", "--status=42": "--status: give", "--limit=-1": "--limit: give"} {
 		if code, _, errs := line(t, "requests", "--data", g.data, flag); code != exitUsage || !strings.Contains(errs, want) {

@@ -12,10 +12,13 @@ import (
 )
 
 // arguments gives a command the arguments that its usage names ("create NAME"
-// has one); for DIR a folder that holds a function.
+// has one) and that must be there; for DIR a folder that holds a function.
 func arguments(c *cobra.Command, function string) []string {
 	args := strings.Fields(c.CommandPath())[1:]
 	for _, word := range strings.Fields(c.Use)[1:] {
+		if strings.HasPrefix(word, "[") {
+			continue // it may be left out
+		}
 		if word == "DIR" {
 			args = append(args, function)
 			continue
