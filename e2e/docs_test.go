@@ -78,6 +78,8 @@ func runPage(t *testing.T, script string) {
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%v\n%s", err, tail(out.String(), 6000))
 	}
+	// What a reader sees, the logs of the servers among it, may be pasted.
+	tellsNothing(t, "the page's output", out.Bytes(), secretsBelow(t, dir))
 }
 
 var (

@@ -41,6 +41,24 @@ func (s *server) secrets(t *testing.T) []string {
 	return append(all, s.hidden...)
 }
 
+// secretsBelow are the secrets of all servers that had their data in a folder.
+func secretsBelow(t *testing.T, dir string) (all []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.Name() != "root-access-key.json" {
+			return err
+		}
+		text, err := os.ReadFile(name)
+		must(t, text, err)
+		var root struct{ SecretAccessKey string }
+		must(t, 0, json.Unmarshal(text, &root))
+		all = append(all, (&server{data: filepath.Dir(name), secret: root.SecretAccessKey}).secrets(t)...)
+		return nil
+	})
+	must(t, 0, err)
+	return all
+}
+
 // tellsNothing fails the test when text holds one of the secrets, as it is or
 // in an encoding that anybody can undo.
 func tellsNothing(t *testing.T, what string, text []byte, secrets []string) {
