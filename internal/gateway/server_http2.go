@@ -146,8 +146,7 @@ func (h *http2Server) handle(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, problem)
 		s.gateway.refused(problem, c.conn)
 	case h.handler != nil && !called(&x.req):
-		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(x.req.Body)), int64(len(x.req.Body))
-		h.handler.ServeHTTP(&patient{w, h.writeTimeout}, r)
+		h.fallback(w, r, x.req.Body)
 	default:
 		s.gateway.serve(s.ctx, x)
 		h.write(w, &x.resp)
@@ -283,14 +282,42 @@ func (h *http2Server) send(w http.ResponseWriter, status int, body []byte) {
 	}
 }
 
+// fallback has the fallback answer, as on HTTP/1.1. When it panics, an answer
+// that has begun is cut off.
+func (h *http2Server) fallback(w http.ResponseWriter, r *http.Request, body []byte) {
+	out := &patient{ResponseWriter: w, time: h.writeTimeout}
+	defer func() {
+		p := recover()
+		switch {
+		case p == nil:
+		case p != http.ErrAbortHandler && out.began:
+			h.server.gateway.broke(p, "")
+			panic(http.ErrAbortHandler)
+		default:
+			panic(p)
+		}
+	}()
+	own := r.WithContext(h.server.ctx)
+	own.Body, own.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	h.handler.ServeHTTP(out, own)
+}
+
 // patient gives a client the same time for every piece of an answer.
 type patient struct {
 	http.ResponseWriter
-	time time.Duration
+	time  time.Duration
+	began bool
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (p *patient) WriteHeader(status int) {
+	p.began = true
+	p.ResponseWriter.WriteHeader(status)
 }
 
 // Write implements http.ResponseWriter.
 func (p *patient) Write(b []byte) (int, error) {
+	p.began = true
 	_ = http.NewResponseController(p.ResponseWriter).SetWriteDeadline(time.Now().Add(p.time))
 	return p.ResponseWriter.Write(b)
 }

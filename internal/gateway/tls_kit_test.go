@@ -210,6 +210,9 @@ func (c *http2Client) read() (got http2Response, err error) {
 			}
 		case *http2.DataFrame:
 			got.body += string(f.Data())
+			if n := len(f.Data()); n > 0 { // for the connection; no stream gets more than its first window
+				err = c.framer.WriteWindowUpdate(0, uint32(n))
+			}
 		case *http2.RSTStreamFrame:
 			if f.StreamID != c.stream {
 				continue // of a body that was not wanted
