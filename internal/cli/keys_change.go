@@ -199,7 +199,7 @@ func (v *keyDetail) print(s *screen) {
 	for _, p := range v.Plans {
 		line := fmt.Sprintf("%s (%s), %d today", clean(p.Name), p.ID, p.UsedToday)
 		if q := p.Quota; q != nil {
-			line += fmt.Sprintf(", %d of %d left until %s", q.Remaining, q.Limit, q.Ends.Format(time.RFC3339))
+			line += fmt.Sprintf(", %d of %d left until %s", q.Remaining, q.Limit, q.Ends.Format("2006-01-02T15:04Z"))
 		}
 		fields = append(fields, [2]string{"plan", line})
 	}

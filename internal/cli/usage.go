@@ -140,7 +140,7 @@ func (v *usageList) print(s *screen) {
 		s.printf("no keys in usage plans: 'weir keys create NAME --plan PLAN' makes one\n")
 		return
 	}
-	columns := []column{elastic("PLAN"), elastic("KEY"), left("KEY ID"), right("USED"), right("LIMIT"), right("LEFT"), left("PERIOD"), right("ENDS IN")}
+	columns := []column{elastic("PLAN"), elastic("KEY"), left("KEY ID"), right("USED"), right("LIMIT"), right("LEFT"), left("PERIOD")}
 	if s.terminal {
 		columns = append(columns, left(""))
 	}
@@ -153,7 +153,7 @@ func (v *usageList) print(s *screen) {
 		}
 		row := []cell{
 			text(u.PlanName), text(u.KeyName), text(u.KeyID), text(strconv.FormatInt(u.Used, 10)), text(limit), text(remaining),
-			text(strings.ToLower(u.Period)), text(span(u.Ends.Sub(v.now))),
+			text(strings.ToLower(u.Period) + ", " + span(u.Ends.Sub(v.now)) + " left"),
 		}
 		if s.terminal {
 			row = append(row, shown)

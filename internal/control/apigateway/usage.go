@@ -4,8 +4,6 @@ import (
 	"context"
 	"math"
 	"net/http"
-	"slices"
-	"strings"
 
 	"weir/internal/catalog"
 	"weir/internal/control/protocol"
@@ -101,7 +99,7 @@ func (s *service) getUsage(ctx context.Context, _ protocol.Call, in *getUsageInp
 	return out, nil
 }
 
-// members gives the keys of one page, by ID.
+// members gives the keys of one page, in the order of GetUsagePlanKeys.
 func (in *getUsageInput) members(tx *store.Tx) ([]catalog.UsagePlanKey, string, error) {
 	if in.KeyID != "" {
 		if _, ok, err := store.Get[catalog.APIKey](tx, in.KeyID); err != nil || !ok {
@@ -116,13 +114,20 @@ func (in *getUsageInput) members(tx *store.Tx) ([]catalog.UsagePlanKey, string, 
 		}
 		return []catalog.UsagePlanKey{l}, "", err
 	}
-	all, err := tx.PlanLinks(in.PlanID)
+	// The page is cut by the database: a plan may have 100,000 keys.
+	size := in.size()
+	found, err := tx.APIKeys(store.KeyQuery{PlanID: in.PlanID, After: in.after(), Limit: size + 1})
 	if err != nil {
 		return nil, "", err
 	}
-	slices.SortFunc(all, func(a, b catalog.UsagePlanKey) int { return strings.Compare(a.KeyID, b.KeyID) })
-	all, position := page(&in.paging, all, func(l catalog.UsagePlanKey) string { return l.KeyID })
-	return all, position, nil
+	found, position := cutAfter(found, size, func(k catalog.APIKey) string { return k.ID })
+	members := make([]catalog.UsagePlanKey, len(found))
+	for i, k := range found {
+		if members[i], _, err = store.Get[catalog.UsagePlanKey](tx, in.PlanID, k.ID); err != nil {
+			return nil, "", err
+		}
+	}
+	return members, position, nil
 }
 
 // count reckons what one key used and has left, by the rules of limit.
