@@ -57,7 +57,14 @@ func (r *request) readHead(in *bufio.Reader) error {
 	if !r.parseRequestLine() {
 		return errMalformed
 	}
-	return readFields(in, &budget, r.headerField)
+	old := r.closing
+	if err := readFields(in, &budget, r.headerField); err != nil {
+		return err
+	}
+	if old && r.chunked {
+		return errMalformed // HTTP/1.0 has no chunks, and others would take the body for a request
+	}
+	return nil
 }
 
 func (r *request) parseRequestLine() bool {
@@ -242,7 +249,7 @@ func readFields(in *bufio.Reader, budget *int, field func(name, value []byte) er
 			return nil
 		}
 		name, value, ok := bytes.Cut(line, []byte{':'})
-		if !ok || len(name) == 0 || !isToken(name) {
+		if !ok || len(name) == 0 || !isToken(name) || hasControl(value) {
 			return errMalformed // also a folded line and a space before the colon
 		}
 		if err := field(name, bytes.Trim(value, " \t")); err != nil {
@@ -314,6 +321,16 @@ func isToken(b []byte) bool {
 		}
 	}
 	return true
+}
+
+// hasControl says whether a field's value has a character that it may not.
+func hasControl(b []byte) bool {
+	for _, c := range b {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return true
+		}
+	}
+	return false
 }
 
 func parseLength(b []byte) (int64, bool) {

@@ -9,7 +9,8 @@ import (
 )
 
 // Whatever path a caller sends, its canonical form is final, and only the
-// throttle of a single method is rewritten.
+// throttle of a single method is rewritten. As a resource's path it comes to
+// one form whether its slashes are escaped or not.
 func FuzzCanonicalPlanPaths(f *testing.F) {
 	for _, path := range []string{
 		"/apiStages/a:s/throttle//pets/GET/rateLimit", "/apiStages/a:s/throttle/~1pets/GET/burstLimit",
@@ -27,11 +28,29 @@ func FuzzCanonicalPlanPaths(f *testing.F) {
 		if once != path && (!strings.HasPrefix(path, "/apiStages/") || strings.Count(once, "/") > 7) {
 			t.Errorf("%q became %q", path, once)
 		}
+		raw, escaped := spelled(path)
+		raw, escaped = "/apiStages/a:s/throttle/"+raw+"/GET/rateLimit", "/apiStages/a:s/throttle/"+escaped+"/GET/rateLimit"
+		for _, op := range canonicalPlanPaths([]protocol.PatchOperation{{Path: raw}, {Path: escaped}}) {
+			if op.Path != escaped {
+				t.Errorf("%q and %q: %q", raw, escaped, op.Path)
+			}
+		}
 	})
 }
 
+// spelled gives a resource's path as Terraform sends it and as a JSON pointer
+// has it. A tilde has a meaning in both, so the first is the second then.
+func spelled(resource string) (raw, escaped string) {
+	escaped = protocol.EscapePointer("/" + strings.Trim(resource, "/"))
+	if strings.Contains(resource, "~") {
+		return escaped, escaped
+	}
+	return resource, escaped
+}
+
 // Whatever path a caller sends to a stage, it changes the entry of one method
-// or nothing, and never what was read from the store.
+// or nothing, and never what was read from the store. As a resource's path it
+// names that resource's method, its slashes escaped or not.
 func FuzzStageMethodSetting(f *testing.F) {
 	for _, path := range []string{
 		"/*/*/throttling/rateLimit", "/a/b/GET/throttling/burstLimit", "/~1a~1b/GET/caching/enabled", "///GET/metrics/enabled",
@@ -59,6 +78,25 @@ func FuzzStageMethodSetting(f *testing.F) {
 			}
 			if again, ok := catalog.MethodKey(key[:end], key[end+1:]); !ok || again != key {
 				t.Errorf("%q made the entry %q, which reads as %q", path, key, again)
+			}
+		}
+		raw, escaped := spelled(path)
+		for _, spelling := range []string{raw, escaped} {
+			e := stageEdit{}
+			err := e.methodSetting(protocol.PatchOperation{Op: "replace", Path: "/" + spelling + "/GET/metrics/enabled"}, "true")
+			trimmed := strings.Trim(path, "/")
+			if trimmed == "*" {
+				if err == nil {
+					t.Errorf("%q: a verb of every path was taken", spelling)
+				}
+				continue
+			}
+			key := "//GET"
+			if trimmed != "" {
+				key = trimmed + "/GET"
+			}
+			if err != nil || !e.MethodSettings[key].MetricsEnabled {
+				t.Errorf("%q is to set %q: %v, %v", spelling, key, e.MethodSettings, err)
 			}
 		}
 	})

@@ -3,10 +3,13 @@ package protocol_test
 import (
 	"context"
 	"encoding/json"
+	"encoding/xml"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -290,10 +293,52 @@ func FuzzForm(f *testing.F) {
 		if w.Code != 200 && w.Code != 400 {
 			t.Fatalf("%d %s on %q", w.Code, w.Body, form)
 		}
-		if n := len(got.List) + len(got.Map); n > strings.Count(form, "&")+1 {
-			t.Fatalf("%d items out of %q", n, form)
+		if err := xml.Unmarshal(w.Body.Bytes(), &struct{ XMLName xml.Name }{}); err != nil {
+			t.Fatalf("no XML: %v: %s", err, w.Body)
+		}
+		if w.Code == 200 {
+			compareForm(t, form, &got)
+		}
+		// Any text at all goes through a form unharmed.
+		got = everything{}
+		w = call(capture(&got, protocol.QueryXML), "POST", "/", "Action=PutThing&Version=v1&Maybe="+url.QueryEscape(form)+
+			"&Map.entry.1.key=k&Map.entry.1.value="+url.QueryEscape(form))
+		if w.Code != 200 || got.Maybe == nil || *got.Maybe != form || got.Map["k"] != form {
+			t.Fatalf("%q came through as %v, %v: %s", form, got.Maybe, got.Map, w.Body)
 		}
 	})
+}
+
+// compareForm holds what was read of a form to what net/url reads.
+func compareForm(t *testing.T, form string, got *everything) {
+	values, err := url.ParseQuery(form)
+	if err != nil {
+		t.Fatalf("accepted %q: %v", form, err)
+	}
+	if got.Name != values.Get("Name") {
+		t.Fatalf("%q: Name %q", form, got.Name)
+	}
+	if v, sent := values["Maybe"]; sent != (got.Maybe != nil) || sent && *got.Maybe != v[0] {
+		t.Fatalf("%q: Maybe %v", form, got.Maybe)
+	}
+	if v, sent := values["Count"]; sent {
+		if n, err := strconv.ParseInt(v[0], 10, 64); err != nil || n != got.Count {
+			t.Fatalf("%q: Count %d (%v)", form, got.Count, err)
+		}
+	}
+	items := map[string]bool{}
+	for name := range values {
+		if index, ok := strings.CutPrefix(name, "List.member."); ok {
+			index, _, _ = strings.Cut(index, ".")
+			items[index] = true
+		}
+	}
+	if len(got.List) != len(items) {
+		t.Fatalf("%q: %d items, want %d", form, len(got.List), len(items))
+	}
+	if n := len(got.List) + len(got.Map); n > strings.Count(form, "&")+1 {
+		t.Fatalf("%d items out of %q", n, form)
+	}
 }
 
 func BenchmarkServe(b *testing.B) {

@@ -3,6 +3,7 @@ package protocol_test
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -106,6 +107,50 @@ func FuzzPointer(f *testing.F) {
 			t.Fatalf("%q came back as %q, %v", text, got, err)
 		}
 	})
+}
+
+// FuzzPatch: whatever operation comes, the one rule that a slow and obvious
+// matcher names is carried out, or none and AWS's words come back.
+func FuzzPatch(f *testing.F) {
+	for _, path := range []string{"/name", "/throttle/rateLimit", "/apiStages/a:b/throttle/~1pets/GET", "//GET/throttling/rateLimit", "/~1/GET/throttling/rateLimit", "name", "", "/~0/~2/throttling/rateLimit"} {
+		f.Add("replace", path, "1")
+		f.Add("remove", path, "")
+	}
+	f.Fuzz(func(t *testing.T, op, path, value string) {
+		var p plan
+		err := planPatch.Apply(&p, []protocol.PatchOperation{{Op: op, Path: path, Value: &value}})
+		want := obvious(op, path)
+		var own *protocol.Error
+		switch {
+		case want == "/broken":
+			if err == nil || err.Error() != "rule" {
+				t.Fatalf("%q %q: %v", op, path, err)
+			}
+		case want == "":
+			if !errors.As(err, &own) || own.Status != 400 || !strings.HasPrefix(own.Message, "Invalid patch path  '"+path+"' specified for op '"+op+"'. ") || len(p.log) != 0 {
+				t.Fatalf("%q %q: %v, did %q", op, path, err, p.log)
+			}
+		default:
+			if err != nil || len(p.log) != 1 || !strings.HasPrefix(p.log[0], op+" "+value+" true map[") {
+				t.Fatalf("%q %q is for %s: %v, did %q", op, path, want, err, p.log)
+			}
+		}
+	})
+}
+
+// obvious finds the rule of planPatch for an operation, by regular expression.
+func obvious(op, path string) string {
+	for _, r := range planPatch.Rules {
+		if !strings.Contains(","+r.Ops+",", ","+op+",") || strings.Contains(op, ",") {
+			continue
+		}
+		pattern := regexp.MustCompile(`\\\{[a-z]+\\\}`).ReplaceAllString(regexp.QuoteMeta(r.Path), "[^/]*")
+		// A segment of a literal may be escaped as well; ~0 and ~1 are in none.
+		if regexp.MustCompile("(?s)^" + pattern + "$").MatchString(path) {
+			return r.Path
+		}
+	}
+	return ""
 }
 
 func TestPages(t *testing.T) {
