@@ -83,3 +83,14 @@ func exits(t *testing.T, code int, words string, args ...string) {
 		t.Errorf("weir %s left %v %v", strings.Join(args, " "), left, err)
 	}
 }
+
+// TestEveryCommandIsDocumented: docs/commands.md names every command.
+func TestEveryCommandIsDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/commands.md")
+	must(t, err)
+	for _, c := range everyCommand() {
+		if name := c.CommandPath(); name != "weir" && name != "weir exit-codes" && !strings.Contains(string(page), "`"+name) {
+			t.Errorf("docs/commands.md has no line for %s", name)
+		}
+	}
+}
