@@ -28,6 +28,7 @@ type Edge struct {
 	// quarters of the files that the process may open, at most 10,000.
 	MaxConnections           int
 	MaxConnectionsPerAddress int // of one client (IPv6: a /64); default a tenth of MaxConnections, at least 16
+	MaxBodyMemory            int // MiB that callers' bodies over 64 KB may take together; default 256
 }
 
 // longestTimeout bounds the deadlines that can be set: one over it is a typing
@@ -71,7 +72,12 @@ func (e *Edge) validate() error {
 	if e.MaxConnectionsPerAddress == 0 {
 		e.MaxConnectionsPerAddress = max(e.MaxConnections/10, 16)
 	}
+	if e.MaxBodyMemory == 0 {
+		e.MaxBodyMemory = 256
+	}
 	switch {
+	case e.MaxBodyMemory < 16 || e.MaxBodyMemory > 1<<20:
+		return fmt.Errorf("--max-body-memory %d: give a number of MiB, 16 or more (one body may have 10), or 0 for the default", e.MaxBodyMemory)
 	case e.MaxConnections < 0:
 		return fmt.Errorf("--max-connections %d: give a number of connections, or 0 for the default", e.MaxConnections)
 	case e.MaxConnectionsPerAddress < 0:
@@ -104,6 +110,7 @@ func (e *Edge) callers(cert *gateway.Certificate) gateway.ServerOptions {
 		Certificate: cert, TrustedProxies: trusted, ProxyProtocol: e.ProxyProtocol,
 		HeaderTimeout: e.HeaderTimeout, BodyTimeout: e.BodyTimeout, IdleTimeout: e.IdleTimeout,
 		MaxConnections: e.MaxConnections, MaxConnectionsPerAddress: e.MaxConnectionsPerAddress,
+		MaxBodyMemory: e.MaxBodyMemory << 20,
 	}
 }
 

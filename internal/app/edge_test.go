@@ -41,6 +41,7 @@ func TestEdgeRefusesWhatCannotBeRun(t *testing.T) {
 		{func(e *app.Edge) { e.IdleTimeout = -1 }, "--idle-timeout"},
 		{func(e *app.Edge) { e.MaxConnections = -1 }, "--max-connections -1"},
 		{func(e *app.Edge) { e.MaxConnectionsPerAddress = -1 }, "--max-connections-per-address -1"},
+		{func(e *app.Edge) { e.MaxBodyMemory = 9 }, "--max-body-memory 9"},
 	} {
 		o := options("data")
 		c.change(&o.Edge)

@@ -21,4 +21,5 @@ func registerEdge(f *pflag.FlagSet, e *app.Edge) {
 	f.DurationVar(&e.IdleTimeout, "idle-timeout", 75*time.Second, "how long a connection may wait for its next request")
 	f.IntVar(&e.MaxConnections, "max-connections", 0, "connections open at once on the gateway address (0: 3/4 of the file limit, at most 10000)")
 	f.IntVar(&e.MaxConnectionsPerAddress, "max-connections-per-address", 0, "of one IPv4 address or IPv6 /64 (0: a tenth of --max-connections, at least 16)")
+	f.IntVar(&e.MaxBodyMemory, "max-body-memory", 256, "MiB that the bodies of calls over 64 KB may take together; what is over is refused (503)")
 }

@@ -14,9 +14,9 @@ import (
 	"weir/internal/policy"
 )
 
-// Limits of a payload in bytes. Source: Lambda quotas.
+// Limits of a payload in bytes, beside invocation.MaxPayload. Source: Lambda
+// quotas.
 const (
-	maxPayload      = 6 << 20
 	maxEventPayload = 1 << 20
 	// maxResponse is what a function may answer: 6 MiB and 100 bytes of
 	// envelope, as recorded from AWS.
@@ -130,7 +130,7 @@ func (r *revision) allows(c *invocation.Caller) bool {
 
 // checkContent refuses payloads and client contexts that AWS refuses.
 func checkContent(inv *invocation.Invocation) error {
-	limit := maxPayload
+	limit := invocation.MaxPayload
 	if inv.Type == invocation.Event {
 		limit = maxEventPayload
 	}

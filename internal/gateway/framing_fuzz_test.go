@@ -16,8 +16,6 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
-
-	"weir/internal/gateway/message"
 )
 
 // wire is a connection in memory: what a caller sends, in steps, and all that
@@ -52,7 +50,7 @@ type taken struct {
 	Body                                     string
 }
 
-// reader is a server that keeps what it accepts.
+// reader is a server that keeps what it accepts, and answers it with nothing.
 type reader struct {
 	server   *Server
 	accepted []taken
@@ -61,18 +59,18 @@ type reader struct {
 func newReader() *reader {
 	r := &reader{server: NewServer(New(Options{}), ServerOptions{})}
 	r.server.calls.bytes = 64 << 10 // a larger one only takes longer
-	handle := r.server.engine.Handler
 	r.server.engine.Handler = func(ctx *fasthttp.RequestCtx) {
-		var req message.Request
-		if accept(ctx, &req) == nil {
-			own := strings.Clone // its texts are the engine's
-			t := taken{string(ctx.Method()), string(ctx.RequestURI()), own(req.Host), own(req.Path), own(req.Query), own(req.Proto), nil, string(req.Body)}
-			for _, f := range req.Header {
-				t.Header = append(t.Header, http.CanonicalHeaderKey(f.Name)+": "+f.Value)
-			}
-			r.accepted = append(r.accepted, t)
+		x := &exchange{}
+		if found := r.server.take(ctx, x); found != nil {
+			r.server.refuseFraming(ctx, found)
+			return
 		}
-		handle(ctx)
+		req, own := x.req, strings.Clone // its texts are the engine's
+		t := taken{string(ctx.Method()), string(ctx.RequestURI()), own(req.Host), own(req.Path), own(req.Query), own(req.Proto), nil, string(req.Body)}
+		for _, f := range req.Header {
+			t.Header = append(t.Header, http.CanonicalHeaderKey(f.Name)+": "+f.Value)
+		}
+		r.accepted = append(r.accepted, t)
 	}
 	return r
 }

@@ -70,6 +70,7 @@ type exchange struct {
 	req  message.Request
 	resp message.Response
 	call integration.Call
+	body bodyBuffer // memory of req.Body
 
 	stage       *stage // nil: none was found
 	method      int    // index, -1: none was found
@@ -88,6 +89,7 @@ func (x *exchange) reset() {
 	*x = exchange{
 		req:    message.Request{Header: x.req.Header[:0]},
 		resp:   message.Response{Header: x.resp.Header[:0]},
+		body:   x.body,
 		method: -1,
 	}
 }

@@ -147,7 +147,7 @@ func TestHTTP2LargeBodies(t *testing.T) {
 		{"not declared, one more", maxBody + 1, -1, 413},
 		{"more than is read without a turn", freeBody, -1, 200},
 	} {
-		req, err := http.NewRequestWithContext(t.Context(), "POST", "https://"+r.addr+"/_aws/execute-api/abc123/prod/open", io.LimitReader(zeros{}, int64(c.size)))
+		req, err := http.NewRequestWithContext(t.Context(), "GET", "https://"+r.addr+"/_aws/execute-api/abc123/prod", io.LimitReader(zeros{}, int64(c.size)))
 		if err != nil {
 			t.Fatal(err)
 		}

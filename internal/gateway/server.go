@@ -44,6 +44,9 @@ type ServerOptions struct {
 	// comes. 0: as many as come.
 	MaxConnections           int
 	MaxConnectionsPerAddress int
+	// MaxBodyMemory is how many bytes the bodies over 64 KB of all requests may
+	// take together while they are read and served; 0: 256 MiB.
+	MaxBodyMemory int
 	// Fallback answers requests that are in no caller's form. It gets copies
 	// only, so it may keep what it likes. nil: they are refused.
 	Fallback            http.Handler
@@ -61,6 +64,7 @@ type Server struct {
 	tls         *tls.Config  // nil: plain
 	http2       *http2Server // nil: plain
 	open        connections
+	bodies      bodyMemory
 	proxies     proxies
 	unproxied   seldom
 	log         *slog.Logger
@@ -91,6 +95,7 @@ func NewServer(g *Gateway, o ServerOptions) *Server {
 		}
 	}
 	s.open.init(o, g.log)
+	s.bodies.most = int64(orDefault(o.MaxBodyMemory, 256<<20))
 	s.proxies = proxies{trusted: o.TrustedProxies, header: o.ProxyProtocol}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.engine = &fasthttp.Server{
@@ -106,6 +111,7 @@ func NewServer(g *Gateway, o ServerOptions) *Server {
 		MaxRequestBodySize:            maxBody,
 		DisableHeaderNamesNormalizing: true,
 		DisablePreParseMultipartForm:  true,
+		StreamRequestBody:             true, // see readBody
 		NoDefaultServerHeader:         true,
 		NoDefaultContentType:          true,
 		SecureErrorLogMessage:         true,
@@ -195,14 +201,17 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 			s.gateway.broke(p, x.req.ID)
 			sorry(ctx, x)
 		}
+		s.bodies.release(&x.body)
 		x.reset()
 		exchanges.Put(x)
 	}()
-	problem := accept(ctx, &x.req)
+	problem := s.take(ctx, x)
 	switch {
 	case problem != nil:
 		s.refuseFraming(ctx, problem)
 	case s.fallback != nil && !called(&x.req):
+		ctx.Request.SetBodyRaw(x.req.Body)
+		x.body.bytes = nil // a handler that flushes goes on after this
 		if !s.fallback(ctx) {
 			sorry(ctx, x)
 		}
@@ -210,6 +219,14 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		s.gateway.serve(s.ctx, x)
 		write(ctx, &x.resp)
 	}
+}
+
+// take makes a Request of what the engine reads.
+func (s *Server) take(ctx *fasthttp.RequestCtx, x *exchange) *problem {
+	if problem := accept(ctx, &x.req); problem != nil {
+		return problem
+	}
+	return s.readBody(ctx, x)
 }
 
 // sorry answers a request that we broke over.
@@ -249,11 +266,16 @@ func (s *Server) headerReceived(h *fasthttp.RequestHeader) (config fasthttp.Requ
 		return config
 	}
 	body := s.roomOf(h)
-	if name := expectation(h.RawHeaders()); name != "" {
+	sent, _ := find(h.RawHeaders(), "Expect")
+	name := string(sent)
+	switch {
+	case length > body.bytes: // see readBody; nobody is asked to send it
+		h.SetContentLength(0)
+		h.SetConnectionClose()
 		h.Del(name)
-		if length <= body.bytes { // else nobody is asked to send it
-			h.Set("Expect", "100-continue") // the engine knows it in this case only
-		}
+	case name != "":
+		h.Del(name)
+		h.Set("Expect", "100-continue") // the engine knows it in this case only
 	}
 	return fasthttp.RequestConfig{ReadTimeout: body.time, MaxRequestBodySize: body.bytes}
 }
@@ -271,16 +293,19 @@ func (s *Server) unread(ctx *fasthttp.RequestCtx, err error) {
 			ctx.Response.SetStatusCode(broken.status)
 		}
 	}()
-	found := unreadable
+	s.refuseFraming(ctx, troubleOf(ctx, err))
+}
+
+// troubleOf is why a request could not be read. The engine's error does not
+// always say it.
+func troubleOf(ctx *fasthttp.RequestCtx, err error) *problem {
 	switch c := connOf(ctx.Conn()); {
-	case c != nil && c.framing.problem != nil: // the engine's error does not always say it
-		found = c.framing.problem
-	case errors.Is(err, fasthttp.ErrBodyTooLarge):
-		found = tooLong(s.roomOf(&ctx.Request.Header).bytes)
+	case c != nil && c.framing.problem != nil:
+		return c.framing.problem
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		found = silence
+		return silence
 	}
-	s.refuseFraming(ctx, found)
+	return unreadable
 }
 
 // refuseFraming answers before there is a request, and closes: what else came

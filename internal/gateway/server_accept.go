@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"strconv"
 	"strings"
 	"unsafe"
 
@@ -21,9 +22,6 @@ func accept(ctx *fasthttp.RequestCtx, req *message.Request) *problem {
 	}
 	req.Proto = view(h.Protocol())
 	req.Header = appendFields(req.Header[:0], h.RawHeaders())
-	if body := ctx.Request.Body(); len(body) > 0 {
-		req.Body = body
-	}
 	req.Method = verb(view(h.Method()), req.Header)
 	req.Received = ctx.Time()
 	connOf(ctx.Conn()).introduce(req)
@@ -103,17 +101,24 @@ func appendFields(dst message.Header, raw []byte) message.Header {
 	}
 }
 
-// expectation is the name of the Expect line in the case it was sent in, empty
-// when there is none.
-func expectation(raw []byte) string {
-	const name = "Expect"
+// find returns the first line called name of a raw block: its name in the case
+// it was sent in and its value, empty when there is none.
+func find(raw []byte, name string) (sent, value []byte) {
 	for len(raw) > len(name) {
+		end := bytes.IndexByte(raw, '\n') + 1
 		if raw[len(name)] == ':' && strings.EqualFold(view(raw[:len(name)]), name) {
-			return string(raw[:len(name)])
+			return raw[:len(name)], bytes.TrimSpace(raw[len(name)+1 : end])
 		}
-		raw = raw[bytes.IndexByte(raw, '\n')+1:]
+		raw = raw[end:]
 	}
-	return ""
+	return nil, nil
+}
+
+// declared is the length that a raw block says the body has.
+func declared(raw []byte) int {
+	_, value := find(raw, "Content-Length")
+	n, _ := strconv.Atoi(view(value))
+	return n
 }
 
 // write puts an answer into the engine, which copies header lines and sends

@@ -136,10 +136,11 @@ func (h *http2Server) handle(w http.ResponseWriter, r *http.Request) {
 			refuse(&x.req, &x.resp, default5XX, 0, "")
 			h.write(w, &x.resp)
 		}
+		s.bodies.release(&x.body)
 		x.reset()
 		exchanges.Put(x)
 	}()
-	release, problem := h.accept(c, w, r, &x.req)
+	release, problem := h.accept(c, w, r, x)
 	defer release()
 	switch {
 	case problem != nil:
@@ -156,8 +157,9 @@ func (h *http2Server) handle(w http.ResponseWriter, r *http.Request) {
 // accept makes a Request of one stream. What is no request on HTTP/1.1 is none
 // here: the head is written as it would be there, and framing reads it. release
 // is called when the request has ended.
-func (h *http2Server) accept(c *headTimer, w http.ResponseWriter, r *http.Request, req *message.Request) (release func(), found *problem) {
+func (h *http2Server) accept(c *headTimer, w http.ResponseWriter, r *http.Request, x *exchange) (release func(), found *problem) {
 	release = func() {}
+	req := &x.req
 	line, lines := headOf(r)
 	var f framing
 	for _, part := range [][]byte{line, lines} {
@@ -172,7 +174,7 @@ func (h *http2Server) accept(c *headTimer, w http.ResponseWriter, r *http.Reques
 	if f.left > int64(room.bytes) {
 		return release, tooLong(room.bytes)
 	}
-	if req.Body, release, found = h.body(r, w, room, c.large); found != nil {
+	if req.Body, release, found = h.body(x, r, w, room, c.large); found != nil {
 		return release, found
 	}
 	if f.head.lengths > 0 && f.left != int64(len(req.Body)) {
@@ -216,7 +218,7 @@ func headOf(r *http.Request) (line, lines []byte) {
 // body reads a whole body. Large ones take their turn, so that the streams of
 // one connection do not hold a hundred of them in memory; release gives the
 // turn back.
-func (h *http2Server) body(r *http.Request, w http.ResponseWriter, room room, large chan struct{}) (_ []byte, release func(), found *problem) {
+func (h *http2Server) body(x *exchange, r *http.Request, w http.ResponseWriter, room room, large chan struct{}) (_ []byte, release func(), found *problem) {
 	release = func() {}
 	if r.ContentLength == 0 {
 		return nil, release, nil
@@ -225,7 +227,8 @@ func (h *http2Server) body(r *http.Request, w http.ResponseWriter, room room, la
 	_ = http.NewResponseController(w).SetReadDeadline(end)
 	var read bytes.Buffer
 	_, err := read.ReadFrom(io.LimitReader(r.Body, freeBody))
-	if err == nil && read.Len() == freeBody {
+	body := read.Bytes()
+	if err == nil && len(body) == freeBody {
 		turn := time.NewTimer(time.Until(end))
 		defer turn.Stop()
 		select {
@@ -236,17 +239,20 @@ func (h *http2Server) body(r *http.Request, w http.ResponseWriter, room room, la
 		case <-r.Context().Done():
 			return nil, release, incomplete
 		}
-		_, err = read.ReadFrom(io.LimitReader(r.Body, int64(room.bytes-freeBody)+1))
+		found, err = h.server.bodies.read(&x.body, io.MultiReader(&read, r.Body), int(r.ContentLength), room.bytes)
+		body = x.body.bytes
 	}
 	switch {
+	case found != nil:
+		return nil, release, found
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, release, tooSlow
 	case err != nil:
 		return nil, release, incomplete // as a rule nobody is left to read it
-	case read.Len() > room.bytes:
+	case len(body) > room.bytes: // of a room that is smaller than freeBody
 		return nil, release, tooLong(room.bytes)
 	}
-	return read.Bytes(), release, nil
+	return body, release, nil
 }
 
 // write sends an answer.

@@ -29,6 +29,7 @@ const (
 	reasonURLTooLong  = "URI_TOO_LONG"
 	reasonHeader      = "HEADER_TOO_LARGE"
 	reasonExpectation = "EXPECTATION_FAILED"
+	reasonMemory      = "OUT_OF_BODY_MEMORY"
 )
 
 func malformed(detail string) *problem {
@@ -65,6 +66,7 @@ var (
 	unknownExpectation = &problem{417, "", "", reasonExpectation, "The Expect header asks for something other than 100-continue."}
 	headerTooLarge     = &problem{431, "", "", reasonHeader, "The header lines are longer than 10240 bytes."}
 	trailerTooLarge    = &problem{431, "", "", reasonHeader, "The trailer lines are longer than 4096 bytes."}
+	noMemory           = &problem{503, "application/json", `{"message":"Service Unavailable"}`, reasonMemory, "The bodies of all requests take as much memory as they may."}
 	broken             = &problem{500, "application/json", string(bodies[default5XX]), default5XX, "Reading the request failed on our side; the server's log says how."}
 )
 

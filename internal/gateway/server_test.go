@@ -164,22 +164,27 @@ func TestKeepAliveAndPipelining(t *testing.T) {
 }
 
 // TestLargeBodies sends them for real: the answer must arrive although the
-// caller is still sending.
+// caller is still sending. What a function cannot take is refused before it is
+// made an event.
 func TestLargeBodies(t *testing.T) {
 	r := newRig(t, ServerOptions{})
 	for _, c := range []struct {
 		name   string
+		path   string
 		size   int64
 		length int64 // declared, -1: chunked
 		want   int
+		text   string
 	}{
-		{"declared, the limit", maxBody, maxBody, 200},
-		{"declared, one more", maxBody + 1, maxBody + 1, 413},
-		{"chunked, the limit", maxBody, -1, 200},
-		{"chunked, one more", maxBody + 1, -1, 413},
+		{"declared, the limit", "", maxBody, maxBody, 200, `{"ok":true}`},
+		{"declared, one more", "", maxBody + 1, maxBody + 1, 413, "HTTP content length exceeded 10485760 bytes."},
+		{"chunked, the limit", "", maxBody, -1, 200, `{"ok":true}`},
+		{"chunked, one more", "", maxBody + 1, -1, 413, "HTTP content length exceeded 10485760 bytes."},
+		{"to a function, its limit", "/open", invocation.MaxPayload, -1, 200, "hello"},
+		{"to a function, one more", "/open", invocation.MaxPayload + 1, -1, 413, `{"message":"Request Too Long"}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			req, err := http.NewRequestWithContext(t.Context(), "POST", "http://"+r.addr+"/_aws/execute-api/abc123/prod/open", io.LimitReader(zeros{}, c.size))
+			req, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+r.addr+"/_aws/execute-api/abc123/prod"+c.path, io.LimitReader(zeros{}, c.size))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -191,17 +196,16 @@ func TestLargeBodies(t *testing.T) {
 			}
 			text, _ := io.ReadAll(resp.Body)
 			_ = resp.Body.Close()
-			if resp.StatusCode != c.want {
-				t.Errorf("status %d, want %d", resp.StatusCode, c.want)
+			if resp.StatusCode != c.want || string(text) != c.text {
+				t.Errorf("got %d %q, want %d %q", resp.StatusCode, text, c.want, c.text)
 			}
-			rec := r.lastRecord()
-			if c.want == 413 && (string(text) != "HTTP content length exceeded 10485760 bytes." || rec.Reason != "REQUEST_TOO_LARGE") {
-				t.Errorf("body %q, record %+v", text, rec)
-			}
-			if c.want == 200 && rec.RequestSize != maxBody {
-				t.Errorf("recorded %d bytes", rec.RequestSize)
+			if rec := r.lastRecord(); c.want == 200 && rec.RequestSize != int(c.size) || c.want == 413 && rec.Reason != "REQUEST_TOO_LARGE" {
+				t.Errorf("record %+v", rec)
 			}
 		})
+	}
+	if n := len(r.invoker.events); n != 1 {
+		t.Errorf("the function was asked %d times", n)
 	}
 }
 

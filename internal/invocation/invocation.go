@@ -49,6 +49,9 @@ type Result struct {
 	ColdStart       bool
 }
 
+// MaxPayload is how many bytes a function is called with at most (AWS's limit).
+const MaxPayload = 6 << 20
+
 // Reasons for which a function was not run.
 const (
 	NotFound              = "ResourceNotFoundException"

@@ -127,12 +127,7 @@ func (s *Service) translate(ctx context.Context, err error, call Call) *Error {
 	}
 	log.ErrorContext(ctx, "management call failed",
 		"service", call.Service, "operation", call.Operation, "request_id", call.RequestID, "error", err)
-	failure := InternalFailure(call.RequestID)
-	var told interface{ OwnerReason() string }
-	if call.Caller.Root && errors.As(err, &told) {
-		failure.Message = told.OwnerReason() + " (RequestId: " + call.RequestID + ")"
-	}
-	return failure
+	return InternalFailure(call.RequestID)
 }
 
 // answer runs the call. A panic of a handler is an error like any other: it

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -93,6 +94,13 @@ const maxKept = 256 << 10
 
 // invoke calls the function and reads its answer.
 func (r *Runner) invoke(ctx context.Context, f *function, c *Call, resp *message.Response) *Failure {
+	if len(c.Request.Body) > invocation.MaxPayload {
+		// An event is no smaller than the body in it: it need not be made.
+		return invocationFailure(&invocation.Error{
+			Code:    invocation.RequestTooLarge,
+			Message: fmt.Sprintf("Request must be smaller than %d bytes for the InvokeFunction operation", invocation.MaxPayload),
+		}, false)
+	}
 	trace, root := newTrace(c.Request.Received, c.Request.Header)
 	b := builders.Get().(*builder)
 	b.event(f, c, trace)

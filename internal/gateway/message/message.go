@@ -30,7 +30,8 @@ type Request struct {
 	Trail      *Trail     // nil: execution logging is off
 }
 
-// Response is what the caller gets. Body is sent as it is.
+// Response is what the caller gets. Body is sent as it is, after the handler has
+// returned: it is no memory of the Request.
 type Response struct {
 	Status int
 	Header Header
