@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -63,8 +64,52 @@ func TestVerifyHoldsWeirToItsPromises(t *testing.T) {
 		t.Errorf("exit %d:\n%s", code, out)
 	}
 
+	// On a terminal it asks, and sends nothing to who does not say yes.
+	before, _ := g.usedToday(ctx)
+	out = onTerminal(t, "n\n", append(os.Environ(), "WEIR_VERIFY_KEY="+g.keyValue), binary, "verify", g.url(), "--method", "POST")
+	if !strings.Contains(out, "Go on? [y/N]") || !strings.Contains(out, "nothing was sent") || !strings.HasSuffix(out, "exit 1\n") {
+		t.Errorf("on a terminal: %s", out)
+	}
+	if after, _ := g.usedToday(ctx); after != before {
+		t.Errorf("%d calls were sent without a yes", after-before)
+	}
+
 	s.stop(t)
 	if code, out, errs := g.verify(); code != 4 || !strings.Contains(errs, "does not answer") {
 		t.Errorf("a stopped server: exit %d:\n%s%s", code, out, errs)
 	}
+}
+
+// onTerminal runs a command on a terminal of its own, answers its question, and
+// gives what it showed and how it ended.
+func onTerminal(t *testing.T, answer string, env []string, command ...string) string {
+	t.Helper()
+	const script = `
+import os, pty, sys
+answer, command = sys.argv[1].encode(), sys.argv[2:]
+pid, fd = pty.fork()
+if pid == 0:
+    os.execv(command[0], command)
+seen = b""
+while True:
+    try:
+        more = os.read(fd, 4096)
+    except OSError:
+        break
+    if not more:
+        break
+    seen += more
+    if b"] " in seen and answer:
+        os.write(fd, answer)
+        answer = b""
+status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+sys.stdout.write(seen.decode() + "exit %d\n" % status)
+`
+	cmd := exec.CommandContext(t.Context(), tool(t, "python3"), append([]string{"-c", script, answer}, command...)...)
+	cmd.Env = env
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return string(out)
 }

@@ -86,7 +86,7 @@ func TestVerifyCommandLines(t *testing.T) {
 		{"no such body", []string{"http://h/", "--key", "k", "--body", "@/nowhere"}, "--body"},
 		{"no such certificates", []string{"http://h/", "--key", "k", "--cacert", "/nowhere"}, "--cacert"},
 		{"no certificate in it", []string{"http://h/", "--key", "k", "--cacert", "verify_test.go"}, "no certificate in it"},
-		{"too long", []string{"http://h/", "--key", "k", "--quota", "5000"}, "more than the run may take"},
+		{"too long", []string{"http://h/", "--key", "k", "--quota", "5000"}, "raise --max-time"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			code, _, errs := line(t, append([]string{"verify"}, c.args...)...)

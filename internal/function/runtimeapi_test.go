@@ -91,19 +91,21 @@ func TestRuntimeAPIRefusals(t *testing.T) {
 		"two lengths":      {"POST {P}invocation/{id}/response HTTP/1.1\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400", `{"errorMessage":"The request is not valid HTTP/1.1 or too large","errorType":"InvalidRequest"}`},
 		"continue, please": {"POST {P}invocation/nobody/error HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n{}", "100 400", `{"errorMessage":"Invalid request ID","errorType":"InvalidRequestID"}`},
 	} {
-		r := w.call(steps(t, c.request))
-		var said []json.RawMessage
-		if err := json.Unmarshal(r.Payload, &said); err != nil || len(said) != 2 {
-			t.Fatalf("%s: %s (%v)\n%s", name, r.Payload, err, r.LogTail)
-		}
-		var answer [3]string
-		_ = json.Unmarshal(said[1], &answer)
-		if answer[0] != c.status || answer[2] != c.body || answer[1] != "application/json" || string(said[0]) != `"application/json"` {
-			t.Errorf("%s: %s, want %s %s", name, r.Payload, c.status, c.body)
-		}
-		if r.ColdStart {
-			t.Errorf("%s: the environment was not kept", name)
-		}
+		t.Run(name, func(t *testing.T) {
+			r := w.call(steps(t, c.request))
+			var said []json.RawMessage
+			if err := json.Unmarshal(r.Payload, &said); err != nil || len(said) != 2 {
+				t.Fatalf("%s (%v)\n%s", r.Payload, err, r.LogTail)
+			}
+			var answer [3]string
+			_ = json.Unmarshal(said[1], &answer)
+			if answer[0] != c.status || answer[2] != c.body || answer[1] != "application/json" || string(said[0]) != `"application/json"` {
+				t.Errorf("%s, want %s %s", r.Payload, c.status, c.body)
+			}
+			if r.ColdStart {
+				t.Error("the environment was not kept")
+			}
+		})
 	}
 }
 

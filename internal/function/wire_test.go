@@ -73,9 +73,11 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		"many lines":                "GET / HTTP/1.1\r\n" + strings.Repeat("A: b\r\n", maxHeaderLines+1) + "\r\n",
 		"long head":                 "GET / HTTP/1.1\r\nA: " + strings.Repeat("x", maxHeadBytes) + "\r\n\r\n",
 	} {
-		if _, _, err := readRequest(in, 1000); !errors.Is(err, errMalformed) {
-			t.Errorf("%s: error %v, want errMalformed", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			if _, _, err := readRequest(in, 1000); !errors.Is(err, errMalformed) {
+				t.Errorf("error %v, want errMalformed", err)
+			}
+		})
 	}
 }
 

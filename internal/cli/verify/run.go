@@ -28,6 +28,7 @@ type run struct {
 	unclear int       // calls with the key of which that cannot be said
 	kept    []*answer // every refusal
 	open    bool      // it answers without a key
+	without int       // the status of the call without a key
 	works   bool      // the key opens it
 }
 

@@ -28,6 +28,7 @@ type stage struct {
 	broken                                                       bool   // the function fails
 	hangs                                                        string // at which check: "first" or "key"
 	redirect                                                     string
+	notFound                                                     bool // whatever is sent: there is no gate
 	answer                                                       func(status int, message string, h http.Header) (int, string)
 	echo                                                         bool // the function sends the key back
 
@@ -85,6 +86,10 @@ func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if s.redirect != "" && first {
 		http.Redirect(w, r, s.redirect, http.StatusFound)
+		return
+	}
+	if s.notFound {
+		http.NotFound(w, r)
 		return
 	}
 	s.write(w, r, refused)

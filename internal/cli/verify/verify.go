@@ -109,7 +109,7 @@ func (o *Options) check() error {
 	}
 	o.fill()
 	if p := o.plan(); p.Takes > o.MaxTime {
-		return fmt.Errorf("this takes about %s, which is more than the run may take (%s)", p.Takes.Round(time.Second), o.MaxTime)
+		return fmt.Errorf("this takes about %s and may take %s: raise --max-time, or take a plan with a smaller quota", p.Takes.Round(time.Second), o.MaxTime)
 	}
 	return nil
 }

@@ -199,6 +199,7 @@ func TestWhatCannotBeTold(t *testing.T) {
 		{"quota used up before", func(s *stage) { s.spent = 10 }, nil, rest},
 		{"the function fails", func(s *stage) { s.broken = true }, nil, rest},
 		{"hangs with the key", func(s *stage) { s.hangs = "key" }, func(o *Options) { o.Timeout = time.Second }, rest},
+		{"not found with and without", func(s *stage) { s.notFound = true }, nil, "no key; wrong key; key in the query, x-api-key; key in the query, apiKey; " + rest + "; bodies; types; request ids; nothing more"},
 		{"slower than it was said", func(s *stage) { s.rate = 0.001 }, nil, "header in odd case; over the quota"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -317,7 +318,7 @@ func TestOptionsThatAreRefused(t *testing.T) {
 		{func(o *Options) { o.Rate, o.Burst = -1, 1 }, "positive"},
 		{func(o *Options) { o.Quota = maxQuota + 1 }, "between 0 and"},
 		{func(o *Options) { o.Used = 1 }, "more was used"},
-		{func(o *Options) { o.Quota = 1000 }, "more than the run may take"},
+		{func(o *Options) { o.Quota = 1000 }, "raise --max-time"},
 	} {
 		o := good
 		c.change(&o)
