@@ -15,7 +15,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"weir/internal/gateway/integration"
 	"weir/internal/gateway/message"
@@ -31,8 +30,9 @@ type Options struct {
 	Region  string
 	Invoker invocation.Invoker
 	Guard   *protection.Guard
-	// Record gets one record a request, which it may keep. It is called before
-	// the answer is sent and must not wait. nil: none are made.
+	// Record gets one record a request, which is its own until it returns; what
+	// it keeps is a Clone. It is called before the answer is sent and must not
+	// wait. nil: none are made.
 	Record func(*telemetry.Record)
 	// ExecutionLog gets the lines of one request to a stage whose method has
 	// logging on. It must not wait. nil: execution logging is off.
@@ -80,6 +80,7 @@ type exchange struct {
 	reason      string
 	detail      string
 	integration time.Duration
+	record      *telemetry.Record // written over by every report; nil before the first
 }
 
 // reset forgets the request, keeping the memory of its lists.
@@ -91,6 +92,7 @@ func (x *exchange) reset() {
 		resp:   message.Response{Header: x.resp.Header[:0]},
 		body:   x.body,
 		method: -1,
+		record: x.record,
 	}
 }
 
@@ -172,7 +174,7 @@ func (g *Gateway) finish(x *exchange) {
 	}
 	g.logExecution(x)
 	if g.options.Record != nil {
-		g.options.Record(x.record())
+		g.options.Record(x.report())
 	}
 }
 
@@ -182,24 +184,18 @@ func (g *Gateway) broke(p any, requestID string) {
 		"panic", fmt.Sprint(p), "request_id", strings.Clone(requestID), "stack", string(debug.Stack()))
 }
 
-// record copies what is reported out of the engine's memory, in two pieces:
-// the Record and its texts.
-func (x *exchange) record() *telemetry.Record {
+// report fills in the record of the request, whose texts stay the engine's.
+func (x *exchange) report() *telemetry.Record {
 	agent, _ := x.req.Header.Last("User-Agent")
-	id := x.req.ID
-	method := clipped(x.req.Method, telemetry.MaxMethod)
-	path := clipped(x.req.Path, telemetry.MaxPath)
-	agent = clipped(agent, telemetry.MaxUserAgent)
-	texts := strings.Join([]string{id, method, path, agent}, "")
-	cut := func(n int) (text string) {
-		text, texts = texts[:n], texts[n:]
-		return text
+	if x.record == nil {
+		x.record = new(telemetry.Record)
 	}
-	r := &telemetry.Record{
-		RequestID:    cut(len(id)),
+	r := x.record
+	*r = telemetry.Record{
+		RequestID:    x.req.ID,
 		Time:         x.req.Received,
-		Method:       cut(len(method)),
-		Path:         cut(len(path)),
+		Method:       x.req.Method,
+		Path:         x.req.Path,
 		Status:       x.resp.Status,
 		KeyID:        x.admission.KeyID,
 		PlanID:       x.admission.PlanID,
@@ -207,14 +203,11 @@ func (x *exchange) record() *telemetry.Record {
 		Reason:       x.reason,
 		Detail:       x.detail,
 		SourceIP:     x.req.Source,
-		UserAgent:    cut(len(agent)),
+		UserAgent:    agent,
 		RequestSize:  len(x.req.Body),
 		ResponseSize: len(x.resp.Body),
 		Latency:      time.Since(x.req.Received),
 		Integration:  x.integration,
-	}
-	if len(r.Detail) > telemetry.MaxDetail {
-		r.Detail = strings.Clone(clipped(r.Detail, telemetry.MaxDetail))
 	}
 	if x.stage != nil {
 		r.APIID, r.Stage = x.stage.name.APIID, x.stage.name.Stage
@@ -223,15 +216,4 @@ func (x *exchange) record() *telemetry.Record {
 		}
 	}
 	return r
-}
-
-// clipped is the front of a text, without half a character at its end.
-func clipped(s string, most int) string {
-	if len(s) <= most {
-		return s
-	}
-	for most > 0 && !utf8.RuneStart(s[most]) {
-		most--
-	}
-	return s[:most]
 }

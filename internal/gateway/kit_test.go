@@ -150,7 +150,7 @@ func (r *rig) pass(d time.Duration) {
 func (r *rig) record(rec *telemetry.Record) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.records = append(r.records, rec)
+	r.records = append(r.records, rec.Clone())
 }
 
 func (r *rig) execution(events []telemetry.LogEvent) {

@@ -96,5 +96,5 @@ func (g *Gateway) refused(p *problem, c *conn) {
 	x.req.Received = time.Now()
 	x.resp.Status, x.resp.Body = p.status, []byte(p.body)
 	x.verdict, x.reason, x.detail = telemetry.Refused, p.reason, p.detail
-	g.options.Record(x.record())
+	g.options.Record(x.report())
 }

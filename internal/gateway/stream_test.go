@@ -123,12 +123,4 @@ func TestRecordsAreBounded(t *testing.T) {
 	if len(rec.RequestID) != 36 || rec.Verdict != telemetry.Missed {
 		t.Errorf("record %+v", rec)
 	}
-	for _, c := range []struct {
-		text, want string
-		most       int
-	}{{"abc", "abc", 3}, {"abcd", "abc", 3}, {"aéb", "a", 2}, {"aéb", "aé", 3}, {"\x80\x80\x80", "", 2}} {
-		if got := clipped(c.text, c.most); got != c.want {
-			t.Errorf("clipped(%q, %d) = %q, want %q", c.text, c.most, got, c.want)
-		}
-	}
 }

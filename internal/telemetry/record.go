@@ -6,6 +6,7 @@ package telemetry
 import (
 	"net/netip"
 	"time"
+	"unicode/utf8"
 )
 
 // Verdicts of a Record.
@@ -18,15 +19,16 @@ const (
 
 // The most bytes that a Record keeps of texts whose length a stranger chooses.
 const (
+	maxRequestID = 64
 	MaxMethod    = 32
 	MaxPath      = 512
 	MaxUserAgent = 256
 	MaxDetail    = 256
 )
 
-// Record is what happened to one request. It owns its strings (they are not
-// memory of the HTTP engine) and cuts long ones off. It never holds a key
-// value.
+// Record is what happened to one request. It never holds a key value. As the
+// gateway hands it over, RequestID, Method, Path, UserAgent and Detail are
+// borrowed and of any length; what is kept is a Clone.
 type Record struct {
 	RequestID    string        `json:"requestId"`
 	Time         time.Time     `json:"time"` // when it was received
@@ -49,4 +51,53 @@ type Record struct {
 	Integration  time.Duration `json:"integrationNs"` // part of Latency spent in the integration
 
 	number uint64 // its place among all that Requests was given
+}
+
+// Clone gives a Record that owns its texts, in one piece of memory, with long
+// ones cut off.
+func (r *Record) Clone() *Record {
+	own := *r
+	own.take(string(r.appendTexts(make([]byte, 0, 256))), own.lengths())
+	return &own
+}
+
+// borrowed are the texts of a Record that somebody else may own.
+func (r *Record) borrowed() [5]*string {
+	return [5]*string{&r.RequestID, &r.Method, &r.Path, &r.UserAgent, &r.Detail}
+}
+
+// mostOf are the bounds of the borrowed texts.
+var mostOf = [5]int{maxRequestID, MaxMethod, MaxPath, MaxUserAgent, MaxDetail}
+
+// lengths are those of the borrowed texts as they are kept.
+func (r *Record) lengths() (n [5]uint16) {
+	for i, s := range r.borrowed() {
+		n[i] = uint16(len(clip(*s, mostOf[i])))
+	}
+	return n
+}
+
+func (r *Record) appendTexts(b []byte) []byte {
+	for i, s := range r.borrowed() {
+		b = append(b, clip(*s, mostOf[i])...)
+	}
+	return b
+}
+
+// take cuts the texts out of one that holds them all.
+func (r *Record) take(texts string, lengths [5]uint16) {
+	for i, s := range r.borrowed() {
+		*s, texts = texts[:lengths[i]], texts[lengths[i]:]
+	}
+}
+
+// clip is the front of a text, without half a character at its end.
+func clip(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	for most > 0 && !utf8.RuneStart(s[most]) {
+		most--
+	}
+	return s[:most]
 }

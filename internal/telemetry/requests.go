@@ -14,6 +14,7 @@ const (
 	KeptRequests = 10_000 // the newest Records that are kept
 	MaxFollowers = 16     // who may follow at one time
 	followerRoom = 1024   // Records that wait for a slow follower
+	mostTexts    = maxRequestID + MaxMethod + MaxPath + MaxUserAgent + MaxDetail
 )
 
 // ErrManyFollowers refuses one follower more than MaxFollowers.
@@ -32,11 +33,12 @@ func (f *Filter) matches(r *Record) bool {
 		f.MinStatus <= r.Status && (f.MaxStatus == 0 || r.Status <= f.MaxStatus)
 }
 
-// Requests keeps the newest Records in memory, for owners who look on. Add
-// takes no lock and never waits: one counter gives each Record its place in
-// the ring. Safe for concurrent use; made by NewRequests.
+// Requests keeps the newest Records in memory, for owners who look on. One
+// counter gives each Record its place in the ring, and only who is at the same
+// place at the same moment is waited for, for the time of a copy. Safe for
+// concurrent use; made by NewRequests.
 type Requests struct {
-	ring []atomic.Pointer[Record]
+	ring []place
 	next atomic.Uint64 // the number that the next Record gets
 	_    [64]byte      // what every call reads apart from what every call writes
 
@@ -50,25 +52,70 @@ type Requests struct {
 func NewRequests() *Requests { return newRequests(KeptRequests) }
 
 func newRequests(places int) *Requests {
-	q := &Requests{ring: make([]atomic.Pointer[Record], places)}
+	q := &Requests{ring: make([]place, places)}
 	q.followers.Store(&[]*Follower{})
 	return q
 }
 
-// Add keeps a Record, which nobody changes any more.
+// place is where one Record is kept, in memory that the next one there uses
+// again: what is allocated for every request costs more than the request.
+type place struct {
+	mu      sync.Mutex // guards the fields below
+	used    bool
+	record  Record // without its borrowed texts
+	texts   []byte // these, one after the other
+	lengths [5]uint16
+}
+
+// Add keeps a copy of r and lends it to nobody.
 func (q *Requests) Add(r *Record) {
 	n := q.next.Add(1) - 1
 	r.number = n
 	// First the ring, then the followers: who begins to follow in between finds
 	// the Record in one of the two.
-	q.place(n).Store(r)
+	q.place(n).keep(r)
+	var own *Record
 	for _, f := range *q.followers.Load() {
-		f.offer(r)
+		if f.filter.matches(r) {
+			if own == nil {
+				own = r.Clone()
+			}
+			f.offer(own)
+		}
 	}
 }
 
-func (q *Requests) place(n uint64) *atomic.Pointer[Record] {
-	return &q.ring[n%uint64(len(q.ring))]
+func (q *Requests) place(n uint64) *place { return &q.ring[n%uint64(len(q.ring))] }
+
+func (p *place) keep(r *Record) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.used && p.record.number > r.number {
+		return // this Record was overtaken by a whole round
+	}
+	p.used = true
+	p.record = *r
+	p.lengths = r.lengths()
+	p.texts = r.appendTexts(p.texts[:0])
+	for _, s := range p.record.borrowed() {
+		*s = ""
+	}
+}
+
+// get gives a copy of the Record with a number when the filter chooses it; here
+// is false when it is not, or not yet, at this place. Nothing is allocated
+// while a call could wait for it: texts is room for a copy.
+func (p *place) get(n uint64, filter *Filter, texts []byte) (r *Record, here bool) {
+	p.mu.Lock()
+	if here = p.used && p.record.number == n; !here || !filter.matches(&p.record) {
+		p.mu.Unlock()
+		return nil, here
+	}
+	record, lengths := p.record, p.lengths
+	texts = append(texts[:0], p.texts...)
+	p.mu.Unlock()
+	record.take(string(texts), lengths)
+	return &record, true
 }
 
 // Newest gives the newest Records that a filter chooses, at most limit, oldest
@@ -90,12 +137,13 @@ func (q *Requests) newest(limit int, filter Filter) past {
 	p := past{end: q.next.Load()}
 	p.first = p.end
 	oldest := p.end - min(p.end, uint64(len(q.ring)))
+	texts := make([]byte, 0, mostTexts)
 	for p.first > oldest && len(p.records) < limit {
 		p.first--
-		r := q.place(p.first).Load()
-		if r == nil || r.number != p.first {
+		r, here := q.place(p.first).get(p.first, &filter, texts)
+		if !here {
 			p.missing = append(p.missing, p.first)
-		} else if filter.matches(r) {
+		} else if r != nil {
 			p.records = append(p.records, r)
 		}
 	}
@@ -156,9 +204,6 @@ type Follower struct {
 
 // offer runs in the call that a Record is of.
 func (f *Follower) offer(r *Record) {
-	if !f.filter.matches(r) {
-		return
-	}
 	select {
 	case f.live <- r:
 	default:
@@ -177,16 +222,20 @@ func (f *Follower) Next(wait time.Duration) (r *Record, lost uint64, ok bool) {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for {
+		var r *Record
 		select {
-		case r := <-f.live:
-			if f.past.has(r) {
-				continue
+		case r = <-f.live: // what is there goes before any end
+		default:
+			select {
+			case r = <-f.live:
+			case <-f.ended:
+				return nil, f.newlyLost(), false
+			case <-timer.C:
+				return nil, f.newlyLost(), true
 			}
+		}
+		if !f.past.has(r) {
 			return r, f.newlyLost(), true
-		case <-f.ended:
-			return nil, f.newlyLost(), false
-		case <-timer.C:
-			return nil, f.newlyLost(), true
 		}
 	}
 }

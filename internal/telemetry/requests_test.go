@@ -10,6 +10,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 )
 
 func paths(records []*Record) string {
@@ -36,11 +37,12 @@ func TestNewestKeepsTheNewest(t *testing.T) {
 }
 
 func TestFilter(t *testing.T) {
-	q := newRequests(8)
-	q.Add(&Record{Path: "a", APIID: "api1", KeyID: "k1", Verdict: Admitted, Status: 200})
-	q.Add(&Record{Path: "b", APIID: "api1", KeyID: "k2", Verdict: Refused, Status: 429})
-	q.Add(&Record{Path: "c", APIID: "api2", KeyID: "k1", Verdict: Refused, Status: 403})
-	q.Add(&Record{Path: "d", Verdict: Missed, Status: 403})
+	records := []Record{
+		{Path: "a", APIID: "api1", KeyID: "k1", Verdict: Admitted, Status: 200},
+		{Path: "b", APIID: "api1", KeyID: "k2", Verdict: Refused, Status: 429},
+		{Path: "c", APIID: "api2", KeyID: "k1", Verdict: Refused, Status: 403},
+		{Path: "d", Verdict: Missed, Status: 403},
+	}
 	for _, c := range []struct {
 		filter Filter
 		want   string
@@ -54,25 +56,102 @@ func TestFilter(t *testing.T) {
 		{Filter{KeyID: "k1", Verdict: Admitted}, "a"},
 		{Filter{APIID: "api3"}, ""},
 	} {
-		if got := paths(q.Newest(10, c.filter)); got != c.want {
-			t.Errorf("%+v: %q, want %q", c.filter, got, c.want)
-		}
+		q := newRequests(8)
 		f, err := q.Follow(0, c.filter)
 		if err != nil {
 			t.Fatal(err)
 		}
-		live := 0
-		for _, r := range q.Newest(10, Filter{}) {
-			f.offer(r)
-			live = len(f.live)
+		for _, r := range records {
+			q.Add(&r)
 		}
-		if want := len(strings.Fields(c.want)); live != want {
-			t.Errorf("%+v: a follower was offered %d, want %d", c.filter, live, want)
+		var live []*Record
+		for f.Waiting() {
+			r, _, _ := f.Next(0)
+			live = append(live, r)
 		}
-		f.Close()
+		if got := paths(live); got != c.want {
+			t.Errorf("%+v: a follower got %q, want %q", c.filter, got, c.want)
+		}
+		if got := paths(q.Newest(10, c.filter)); got != c.want {
+			t.Errorf("%+v: %q, want %q", c.filter, got, c.want)
+		}
+		last := strings.Fields(" " + c.want)
+		if got := paths(q.Newest(1, c.filter)); len(last) > 0 && got != last[len(last)-1] {
+			t.Errorf("%+v: the newest is %q", c.filter, got)
+		}
 	}
-	if got := paths(q.Newest(1, Filter{KeyID: "k1"})); got != "c" {
-		t.Errorf("the newest of a key: %q", got)
+}
+
+// TestRecordsAreReadWhole: a Record that is read while its place in the ring is
+// used again is one Record, and what was read stays as it was.
+func TestRecordsAreReadWhole(t *testing.T) {
+	q := newRequests(4)
+	const calls = 2000
+	var callers sync.WaitGroup
+	for i := range 4 {
+		callers.Go(func() {
+			memory := make([]byte, 64) // of the engine, used again for the next call
+			for n := range calls {
+				text := fmt.Appendf(memory[:0], "%d-%d", i, n)
+				s := unsafe.String(&text[0], len(text))
+				q.Add(&Record{RequestID: s, Method: s, Path: s, UserAgent: s, Detail: s, Status: n, KeyID: fmt.Sprint(n)})
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() {
+		callers.Wait()
+		close(done)
+	}()
+	check := func(r *Record) {
+		for _, s := range r.borrowed() {
+			if *s != r.RequestID || !strings.HasSuffix(*s, "-"+r.KeyID) || r.KeyID != fmt.Sprint(r.Status) {
+				t.Fatalf("parts of several: %+v", r)
+			}
+		}
+	}
+	var kept []*Record
+	for looking := true; looking; {
+		select {
+		case <-done:
+			looking = false
+		default:
+		}
+		kept = append(kept, q.Newest(4, Filter{})...)
+	}
+	if len(kept) < 4 {
+		t.Fatalf("read %d", len(kept))
+	}
+	for _, r := range kept {
+		check(r)
+	}
+}
+
+func TestCloneCutsLongTexts(t *testing.T) {
+	long := strings.Repeat("é", 2000)
+	r := (&Record{RequestID: "id", Method: long, Path: "/" + long, UserAgent: long, Detail: long, Stage: "prod"}).Clone()
+	if r.RequestID != "id" || r.Method != long[:MaxMethod] || r.Path != ("/" + long)[:MaxPath-1] || r.UserAgent != long[:MaxUserAgent] || r.Detail != long[:MaxDetail] || r.Stage != "prod" {
+		t.Errorf("%+v", r)
+	}
+	for _, c := range []struct {
+		text, want string
+		most       int
+	}{{"abc", "abc", 3}, {"abcd", "abc", 3}, {"aéb", "a", 2}, {"aéb", "aé", 3}, {"\x80\x80\x80", "", 2}} {
+		if got := clip(c.text, c.most); got != c.want {
+			t.Errorf("clip(%q, %d) = %q, want %q", c.text, c.most, got, c.want)
+		}
+	}
+}
+
+// TestAddAllocatesNothing once a place was used.
+func TestAddAllocatesNothing(t *testing.T) {
+	q := newRequests(4)
+	r := &Record{RequestID: "0123", Method: "GET", Path: "/some/path", UserAgent: "me"}
+	for range 4 {
+		q.Add(r)
+	}
+	if n := testing.AllocsPerRun(100, func() { q.Add(r) }); n != 0 {
+		t.Errorf("%v allocations", n)
 	}
 }
 
@@ -228,8 +307,9 @@ func BenchmarkRequestsAdd(b *testing.B) {
 			}
 			b.ReportAllocs()
 			b.RunParallel(func(pb *testing.PB) {
+				r := Record{RequestID: strings.Repeat("x", 36), Method: "POST", Path: "/live/hello", UserAgent: "curl/8"}
 				for pb.Next() {
-					q.Add(&Record{})
+					q.Add(&r)
 				}
 			})
 			q.Stop()
