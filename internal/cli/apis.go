@@ -33,7 +33,7 @@ covers the stage.`,
   weir apis --name time --json`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return d.watch(c, &t, &l, func(ctx context.Context, conn *connection) (picture, error) {
+			return d.showServer(c, &t, &l, func(ctx context.Context, conn *connection) (picture, error) {
 				return conn.apis(ctx, &l)
 			})
 		},

@@ -79,7 +79,11 @@ func (c *connection) own(ctx context.Context, method, target string, body []byte
 	if err := v4.NewSigner().SignHTTP(ctx, key, req, hex.EncodeToString(sum[:]), "weir", c.running.Region, time.Now()); err != nil {
 		return nil, err
 	}
-	res, err := http.DefaultClient.Do(req)
+	var client aws.HTTPClient = http.DefaultClient
+	if c.aws.HTTPClient != nil { // it trusts AWS_CA_BUNDLE
+		client = c.aws.HTTPClient
+	}
+	res, err := client.Do(req)
 	if err != nil {
 		return nil, err
 	}

@@ -70,8 +70,8 @@ func (d *display) show(ctx context.Context, out io.Writer, look func(context.Con
 	}
 }
 
-// watch shows what look sees on the server that t names.
-func (d *display) watch(c *cobra.Command, t *target, l *listing, look func(context.Context, *connection) (picture, error)) error {
+// showServer shows what look sees on the server that t names.
+func (d *display) showServer(c *cobra.Command, t *target, l *listing, look func(context.Context, *connection) (picture, error)) error {
 	if err := l.check(); err != nil {
 		return err
 	}
@@ -94,25 +94,19 @@ func (d *display) once(out io.Writer, p picture) error {
 // again shows the n-th picture (from 0) of a --watch.
 func (d *display) again(out io.Writer, p picture, n int) error {
 	if d.json {
-		line, err := json.Marshal(p)
-		if err != nil {
-			return &failure{exitFailure, err}
-		}
-		return write(out, append(line, '\n'))
+		return encode(out, p, "")
 	}
 	s := newScreen(out)
+	if n > 0 && !s.terminal {
+		s.printf("\n")
+	}
 	head := fmt.Sprintf("%s, every %s, Ctrl-C ends", time.Now().UTC().Format(time.RFC3339), d.every)
 	s.printf("%s\n", s.paint(faint, head))
 	p.print(s)
 	if s.terminal {
 		return write(out, []byte(repaint(s.String(), s.lines, n == 0)))
 	}
-	if n > 0 {
-		head = "\n"
-	} else {
-		head = ""
-	}
-	return write(out, append([]byte(head), s.Bytes()...))
+	return write(out, s.Bytes())
 }
 
 // repaint makes text cover a terminal: from the upper left corner, each line
@@ -137,10 +131,12 @@ func repaint(text string, lines int, first bool) string {
 }
 
 // printJSON prints one document, indented.
-func printJSON(out io.Writer, v any) error {
+func printJSON(out io.Writer, v any) error { return encode(out, v, "  ") }
+
+func encode(out io.Writer, v any, indent string) error {
 	e := json.NewEncoder(out)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false) // it is read by people and programs, not by browsers
+	e.SetIndent("", indent)
 	if err := e.Encode(v); err != nil {
 		return &failure{exitFailure, err}
 	}

@@ -48,24 +48,14 @@ AWS_ENDPOINT_URL nor a profile's endpoint_url: give those
 			return fromEnvironment(c.Flags(), "data", "json", "wait")
 		},
 		RunE: func(c *cobra.Command, _ []string) error {
-			inFile := c.Flags().Changed("profile")
-			if inFile {
-				if err := checkProfileName(toFile); err != nil {
-					return err
-				}
+			if c.Flags().Changed("profile") {
+				return tellProfile(c, &d, toFile, data, wait)
 			}
 			e, err := awaitEnvironment(c.Context(), data, wait)
 			if err != nil {
 				return err
 			}
-			if !inFile {
-				return e.tell(c.OutOrStdout(), d.json)
-			}
-			p, err := e.conn.writeProfile(toFile, e.key)
-			if err != nil {
-				return err
-			}
-			return d.once(c.OutOrStdout(), p)
+			return e.tell(c.OutOrStdout(), d.json)
 		},
 	}
 	c.Flags().StringVar(&data, "data", defaultData(), "data folder of the server")
@@ -73,6 +63,22 @@ AWS_ENDPOINT_URL nor a profile's endpoint_url: give those
 	c.Flags().DurationVar(&wait, "wait", 0, "wait this long for a server to start")
 	d.jsonFlag(c)
 	return c
+}
+
+// tellProfile writes a profile of AWS's tools and says so.
+func tellProfile(c *cobra.Command, d *display, name, data string, wait time.Duration) error {
+	if err := checkProfileName(name); err != nil {
+		return err
+	}
+	e, err := awaitEnvironment(c.Context(), data, wait)
+	if err != nil {
+		return err
+	}
+	p, err := e.conn.writeProfile(name, e.key)
+	if err != nil {
+		return err
+	}
+	return d.once(c.OutOrStdout(), p)
 }
 
 func absent(err error) bool {

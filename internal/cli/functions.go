@@ -29,7 +29,7 @@ changed.`,
   weir functions --name time --json`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return d.watch(c, &t, &l, func(ctx context.Context, conn *connection) (picture, error) {
+			return d.showServer(c, &t, &l, func(ctx context.Context, conn *connection) (picture, error) {
 				return conn.functions(ctx, &l, time.Now())
 			})
 		},

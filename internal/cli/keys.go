@@ -30,7 +30,7 @@ and since it was last changed. Values are never listed.`,
   weir keys rotate reader`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return d.watch(c, &t, &l, func(ctx context.Context, conn *connection) (picture, error) {
+			return d.showServer(c, &t, &l, func(ctx context.Context, conn *connection) (picture, error) {
 				return conn.keys(ctx, &l, time.Now())
 			})
 		},

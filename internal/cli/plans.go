@@ -28,7 +28,7 @@ stages (API id:stage) they count.`,
   weir plans --name ten --json`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return d.watch(c, &t, &l, func(ctx context.Context, conn *connection) (picture, error) {
+			return d.showServer(c, &t, &l, func(ctx context.Context, conn *connection) (picture, error) {
 				return conn.plans(ctx, &l)
 			})
 		},

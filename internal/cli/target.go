@@ -10,6 +10,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/smithy-go/logging"
 	"github.com/spf13/cobra"
 
 	"weir/internal/app"
@@ -29,6 +30,7 @@ type target struct {
 func (t *target) register(c *cobra.Command) {
 	c.Flags().StringVar(&t.data, "data", defaultData(), "data folder of the server")
 	c.Flags().StringVar(&t.endpoint, "endpoint-url", "", "`URL` of a server elsewhere, with the aws CLI's credentials")
+	_ = c.MarkFlagDirname("data") // for completion; the flag is there
 	c.PreRunE = func(c *cobra.Command, _ []string) error { return t.read(c) }
 }
 
@@ -60,7 +62,7 @@ func (t *target) connect(ctx context.Context) (*connection, error) {
 	if t.endpoint == "" {
 		return connect(t.data)
 	}
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithBaseEndpoint(t.endpoint))
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithLogger(logging.Nop{}))
 	if err != nil {
 		return nil, &failure{exitFailure, fmt.Errorf("reading AWS's configuration: %w", err)}
 	}
@@ -72,6 +74,7 @@ func (t *target) connect(ctx context.Context) (*connection, error) {
 	if _, err := cfg.Credentials.Retrieve(within); err != nil {
 		return nil, &failure{exitFailure, fmt.Errorf("no AWS credentials for %s: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE: %w", t.endpoint, err)}
 	}
-	cfg.BaseEndpoint = aws.String(t.endpoint)
+	// The flag beats the endpoints of single services that are configured.
+	cfg.BaseEndpoint, cfg.ConfigSources = aws.String(t.endpoint), nil
 	return &connection{running: app.Running{ControlURL: t.endpoint, Region: cfg.Region}, aws: cfg}, nil
 }

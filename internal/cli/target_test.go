@@ -115,6 +115,7 @@ func TestEndpointURL(t *testing.T) {
 	t.Setenv("AWS_REGION", "")
 	s.does("env", "--profile", "shop", "--json")
 	t.Setenv("AWS_PROFILE", "shop")
+	t.Setenv("AWS_ENDPOINT_URL_API_GATEWAY", "http://127.0.0.1:1") // the flag beats it
 	for _, args := range [][]string{{"keys"}, {"plans"}, {"usage"}, {"functions"}, {"apis"}, {"keys", "show", "reader"}} {
 		code, out, errs := line(t, append(args, at...)...)
 		if code != exitOK || errs != "" {

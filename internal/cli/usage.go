@@ -31,7 +31,7 @@ in UTC.`,
   weir usage --name reader --json`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return d.watch(c, &t, &l, func(ctx context.Context, conn *connection) (picture, error) {
+			return d.showServer(c, &t, &l, func(ctx context.Context, conn *connection) (picture, error) {
 				return conn.usage(ctx, &l, plan, time.Now())
 			})
 		},

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -38,7 +37,7 @@ func newVersion() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			v := currentVersion()
 			if asJSON {
-				return json.NewEncoder(c.OutOrStdout()).Encode(v)
+				return printJSON(c.OutOrStdout(), v)
 			}
 			_, err := fmt.Fprintf(c.OutOrStdout(), "weir %s %s %s\n", v.name(), v.Go, v.Platform)
 			return err
