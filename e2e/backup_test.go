@@ -20,10 +20,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 )
 
-// weir runs a command and returns what it printed.
+// weir runs a command that ends and returns what it printed.
 func weir(t *testing.T, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), binary, args...)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary, args...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err = cmd.Run()

@@ -73,9 +73,21 @@ type server struct {
 // can, and at the end its log is held to telling no secret.
 func start(t *testing.T, data string, flags ...string) *server {
 	t.Helper()
-	s := &server{data: data, done: make(chan error, 1), log: new(bytes.Buffer)}
-	args := append([]string{"serve", "--data", data, "--gateway-addr", "127.0.0.1:0", "--control-addr", "127.0.0.1:0", "--log-level", "debug"}, flags...)
-	s.cmd = exec.Command(binary, args...)
+	s := begin(t, data, exec.Command(binary, serveLine(data, flags...)...))
+	s.find(t)
+	return s
+}
+
+// serveLine is the command line of a server on free ports.
+func serveLine(data string, flags ...string) []string {
+	return append([]string{"serve", "--data", data, "--gateway-addr", "127.0.0.1:0", "--control-addr", "127.0.0.1:0", "--log-level", "debug"}, flags...)
+}
+
+// begin starts a command that becomes weir serve on data, and ends it with the
+// test.
+func begin(t *testing.T, data string, cmd *exec.Cmd) *server {
+	t.Helper()
+	s := &server{data: data, cmd: cmd, done: make(chan error, 1), log: new(bytes.Buffer)}
 	s.cmd.Stderr = s.log
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -93,7 +105,6 @@ func start(t *testing.T, data string, flags ...string) *server {
 			t.Logf("the server's log:\n%s", tail(s.log.String(), 6000))
 		}
 	})
-	s.find(t)
 	return s
 }
 

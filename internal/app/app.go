@@ -81,9 +81,6 @@ func New(ctx context.Context, o Options) (*App, error) {
 
 // openStore locks and opens the data folder, which only its owner may read.
 func (a *App) openStore(ctx context.Context) error {
-	if err := os.MkdirAll(a.o.Data, 0o700); err != nil {
-		return fmt.Errorf("making the data folder: %w", err)
-	}
 	s, err := store.Open(ctx, store.Options{Dir: a.o.Data})
 	if err != nil {
 		return err

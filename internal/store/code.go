@@ -42,12 +42,12 @@ func (s *Store) PutCode(ctx context.Context, zip []byte) (sha string, err error)
 	if stored, err := os.ReadFile(path); err == nil && bytes.Equal(stored, zip) {
 		// It may have been renamed by someone who has not synced yet.
 		if err := syncFolder(s.codeDir()); err != nil {
-			return "", fmt.Errorf("store: cannot keep code: %w", err)
+			return "", failed(fmt.Errorf("cannot keep code: %w", err))
 		}
 		return sha, nil
 	}
 	if err := writeDurably(path, zip); err != nil {
-		return "", fmt.Errorf("store: cannot keep code: %w", err)
+		return "", failed(fmt.Errorf("cannot keep code: %w", err))
 	}
 	return sha, nil
 }

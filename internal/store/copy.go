@@ -75,7 +75,7 @@ func CopyDatabase(ctx context.Context, dir, to string) (schema int, err error) {
 	}
 	c, err := openSession(dsn(dir, copying))
 	if err != nil {
-		return 0, fmt.Errorf("store: cannot open %s: %w", source, err)
+		return 0, failed(fmt.Errorf("cannot open %s: %w", source, err))
 	}
 	defer c.close()
 	if schema, err = c.schemaVersion(source, migrations); err != nil {
@@ -88,7 +88,7 @@ func CopyDatabase(ctx context.Context, dir, to string) (schema int, err error) {
 		if ctx.Err() != nil {
 			return 0, ctx.Err()
 		}
-		return 0, fmt.Errorf("store: cannot copy the database (the copy needs as much room in %s as the database): %w", to, err)
+		return 0, failed(fmt.Errorf("cannot copy the database (the copy needs as much room in %s as the database): %w", to, err))
 	}
 	return schema, nil
 }
@@ -102,7 +102,7 @@ func StoredMeta(dir, name string) (value []byte, err error) {
 	}
 	c, err := openSession(dsn(dir, copying))
 	if err != nil {
-		return nil, fmt.Errorf("store: cannot open the database in %s: %w", dir, err)
+		return nil, failed(fmt.Errorf("cannot open the database in %s: %w", dir, err))
 	}
 	defer c.close()
 	_, err = c.row("SELECT value FROM meta WHERE name = ?", []any{name}, &value)

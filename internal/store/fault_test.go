@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -335,5 +337,61 @@ func TestCloseWhileInUse(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// TestReadOnlyAtRunTime: a disk that the system has taken to read-only (as it
+// does after errors) refuses every spend and every change with the reason, what
+// is stored can be read, and all of it goes on when it can be written again.
+func TestReadOnlyAtRunTime(t *testing.T) {
+	s := openStore(t)
+	account := limit.Account{PlanID: "p", KeyID: "k"}
+	put := func() error {
+		return s.Update(t.Context(), func(tx *Tx) error { return Put(tx, catalog.RestAPI{ID: "a"}) })
+	}
+	pragma := func(value string) {
+		t.Helper()
+		if _, err := s.writer.conn.ExecContext(context.Background(), "PRAGMA query_only = "+value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pragma("ON") // SQLite then answers as it does on a read-only file system
+	var f *Failure
+	if _, ok, err := s.Spend(t.Context(), account, 1, 1, 10); ok || !errors.As(err, &f) || !strings.Contains(f.OwnerReason(), "mount it writable") {
+		t.Errorf("Spend = %v, %v", ok, err)
+	}
+	if err := put(); !errors.As(err, &f) || !strings.Contains(f.OwnerReason(), "mount it writable") {
+		t.Errorf("Update returned %v", err)
+	}
+	if days, err := s.Usage(t.Context(), "p", "", 0, 10); len(days) != 0 || err != nil {
+		t.Errorf("Usage = %v, %v", days, err)
+	}
+	pragma("OFF")
+	if used, ok, err := s.Spend(t.Context(), account, 1, 1, 10); used != 1 || !ok || err != nil {
+		t.Errorf("writable again: Spend = %d, %v, %v", used, ok, err)
+	}
+	if err := put(); err != nil {
+		t.Errorf("writable again: Update returned %v", err)
+	}
+}
+
+func TestFailures(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want string // part of the reason; "" for none
+	}{
+		{nil, ""},
+		{errors.New("x"), ""},
+		{&os.PathError{Op: "write", Path: "f", Err: syscall.ENOSPC}, "full: make room"},
+		{&os.PathError{Op: "open", Path: "f", Err: os.ErrPermission}, "give it to the user who runs weir"},
+	} {
+		err := failed(c.err)
+		var f *Failure
+		if errors.As(err, &f) != (c.want != "") || f != nil && !strings.Contains(f.Reason, c.want) {
+			t.Errorf("failed(%v) = %v", c.err, err)
+		}
+		if c.err != nil && (!errors.Is(err, c.err) || !strings.HasPrefix(err.Error(), "store: ")) {
+			t.Errorf("failed(%v) = %v", c.err, err)
+		}
 	}
 }

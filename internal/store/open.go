@@ -47,7 +47,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 		o.Now = time.Now
 	}
 	if err := os.MkdirAll(filepath.Join(dir, codeFolder), 0o700); err != nil {
-		return nil, fmt.Errorf("store: cannot make the data folder: %w", err)
+		return nil, failed(fmt.Errorf("cannot make the data folder: %w", err))
 	}
 	lock, err := lockFolder(dir)
 	if err != nil {
@@ -90,14 +90,14 @@ func (s *Store) open() error {
 	path := filepath.Join(s.dir, databaseFile)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return fmt.Errorf("store: cannot open the database: %w", err)
+		return failed(fmt.Errorf("cannot open the database: %w", err))
 	}
 	f.Close()
 	if err := syncFolder(s.dir); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
 	if s.writer, err = openSession(dsn(s.dir, writing)); err != nil {
-		return fmt.Errorf("store: cannot open %s: %w", path, err)
+		return failed(fmt.Errorf("cannot open %s: %w", path, err))
 	}
 	if err := s.checkPragmas(); err != nil {
 		return err
@@ -136,7 +136,7 @@ func lockFolder(dir string) (*os.File, error) {
 		return nil, fmt.Errorf("store: the data folder %s is in use by %s: stop that server first, or give this one another folder (--data)", dir, holder)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("store: cannot lock the data folder: %w", err)
+		return nil, failed(fmt.Errorf("cannot lock the data folder: %w", err))
 	}
 	pid := []byte(strconv.Itoa(os.Getpid()) + "\n")
 	if err = f.Truncate(int64(len(pid))); err == nil {
@@ -144,7 +144,7 @@ func lockFolder(dir string) (*os.File, error) {
 	}
 	if err != nil {
 		f.Close()
-		return nil, fmt.Errorf("store: cannot lock the data folder: %w", err)
+		return nil, failed(fmt.Errorf("cannot lock the data folder: %w", err))
 	}
 	return f, nil
 }

@@ -97,7 +97,7 @@ func (c *session) stmt(query string) (*sql.Stmt, error) {
 	}
 	st, err := c.conn.PrepareContext(context.Background(), query)
 	if err != nil {
-		return nil, fmt.Errorf("store: %w", err)
+		return nil, failed(err)
 	}
 	c.prepared[query] = st
 	return st, nil
@@ -116,7 +116,7 @@ func (c *session) execCount(query string, args ...any) (int64, error) {
 	}
 	r, err := st.ExecContext(context.Background(), args...)
 	if err != nil {
-		return 0, fmt.Errorf("store: %w", err)
+		return 0, failed(err)
 	}
 	return r.RowsAffected()
 }
@@ -133,7 +133,7 @@ func (c *session) row(query string, args []any, dest ...any) (ok bool, err error
 	case sql.ErrNoRows:
 		return false, nil
 	default:
-		return false, fmt.Errorf("store: %w", err)
+		return false, failed(err)
 	}
 }
 
@@ -146,7 +146,7 @@ func (c *session) rows(query string, args []any, each func(scan func(...any) err
 	}
 	rows, err := st.QueryContext(context.Background(), args...)
 	if err != nil {
-		return fmt.Errorf("store: %w", err)
+		return failed(err)
 	}
 	defer rows.Close()
 	for rows.Next() {
@@ -155,7 +155,7 @@ func (c *session) rows(query string, args []any, each func(scan func(...any) err
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return fmt.Errorf("store: %w", err)
+		return failed(err)
 	}
 	return nil
 }

@@ -146,7 +146,7 @@ func (s *Store) read(ctx context.Context, fn func(*session) error) error {
 	if r == nil {
 		opened, err := openSession(dsn(s.dir, reading))
 		if err != nil {
-			return fmt.Errorf("store: cannot open a connection to read: %w", err)
+			return failed(fmt.Errorf("cannot open a connection to read: %w", err))
 		}
 		r = opened
 	}

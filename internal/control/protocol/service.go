@@ -127,7 +127,12 @@ func (s *Service) translate(ctx context.Context, err error, call Call) *Error {
 	}
 	log.ErrorContext(ctx, "management call failed",
 		"service", call.Service, "operation", call.Operation, "request_id", call.RequestID, "error", err)
-	return InternalFailure(call.RequestID)
+	failure := InternalFailure(call.RequestID)
+	var told interface{ OwnerReason() string }
+	if call.Caller.Root && errors.As(err, &told) {
+		failure.Message = told.OwnerReason() + " (RequestId: " + call.RequestID + ")"
+	}
+	return failure
 }
 
 // answer runs the call. A panic of a handler is an error like any other: it
