@@ -16,6 +16,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
+	agw "github.com/aws/aws-sdk-go-v2/service/apigateway/types"
 )
 
 // onDisk starts weir with its data on a file system of its own, which is
@@ -103,7 +104,8 @@ func TestFullDisk(t *testing.T) {
 	c := newSDK(t, s)
 	g := newGate(ctx, c, mock(), 100000, 10000, 100000)
 	g.openResource(ctx)
-	admitted := int64(0)
+	free := g.withoutQuota(ctx)
+	admitted, freely := int64(0), int64(0)
 	call := func() (int, string) {
 		status, body := g.call(http.DefaultClient, g.keyValue)
 		if status == 200 {
@@ -127,9 +129,18 @@ func TestFullDisk(t *testing.T) {
 			t.Errorf("round %d: the record says %s", round, detail)
 		}
 		if status := g.callOpen(); status != 200 {
-			t.Errorf("round %d: a call without a quota gets %d", round, status)
+			t.Errorf("round %d: a call without a key gets %d", round, status)
 		}
-		_, err := c.agw.CreateRestApi(ctx, &apigateway.CreateRestApiInput{Name: aws.String("full"), Description: aws.String(strings.Repeat("x", 1000))})
+		if status, body := g.call(http.DefaultClient, free.keyValue); status != 200 {
+			t.Errorf("round %d: a call without a quota gets %d %s", round, status, body)
+		}
+		freely++
+		today := aws.String(time.Now().UTC().Format(time.DateOnly))
+		_, err := c.agw.GetUsage(ctx, &apigateway.GetUsageInput{UsagePlanId: &free.plan, StartDate: today, EndDate: today})
+		if status, message := refusedWith(t, err); status != 500 || !strings.Contains(message, "is full: make room") {
+			t.Errorf("round %d: get-usage gets %d %s", round, status, message)
+		}
+		_, err = c.agw.CreateRestApi(ctx, &apigateway.CreateRestApiInput{Name: aws.String("full"), Description: aws.String(strings.Repeat("x", 1000))})
 		if status, message := refusedWith(t, err); status != 500 || !strings.Contains(message, "InternalFailure: the disk of the data folder is full: make room") {
 			t.Errorf("round %d: a change gets %d %s", round, status, message)
 		}
@@ -143,6 +154,9 @@ func TestFullDisk(t *testing.T) {
 		if used, _ := g.usedToday(ctx); used != admitted {
 			t.Errorf("round %d: %d calls were admitted, the ledger says %d", round, admitted, used)
 		}
+		if used := free.used(ctx); used != freely {
+			t.Errorf("round %d: %d calls without a quota were admitted, the ledger says %d", round, freely, used)
+		}
 		api, err := c.agw.CreateRestApi(ctx, &apigateway.CreateRestApiInput{Name: aws.String("room")})
 		must(t, 0, err)
 		_, err = c.agw.DeleteRestApi(ctx, &apigateway.DeleteRestApiInput{RestApiId: api.Id})
@@ -150,6 +164,35 @@ func TestFullDisk(t *testing.T) {
 	}
 	intact(t, s)
 	s.stop(t)
+}
+
+// withoutQuota is the gate with a second key, in a plan that only counts.
+func (g *gate) withoutQuota(ctx context.Context) *gate {
+	g.t.Helper()
+	key, err := g.agw.CreateApiKey(ctx, &apigateway.CreateApiKeyInput{Name: aws.String("free"), Enabled: true})
+	must(g.t, 0, err)
+	plan, err := g.agw.CreateUsagePlan(ctx, &apigateway.CreateUsagePlanInput{
+		Name: aws.String("free"), ApiStages: []agw.ApiStage{{ApiId: &g.api, Stage: aws.String("live")}},
+	})
+	must(g.t, 0, err)
+	_, err = g.agw.CreateUsagePlanKey(ctx, &apigateway.CreateUsagePlanKeyInput{UsagePlanId: plan.Id, KeyId: key.Id, KeyType: aws.String("API_KEY")})
+	must(g.t, 0, err)
+	free := *g
+	free.plan, free.key, free.keyValue = *plan.Id, *key.Id, *key.Value
+	return &free
+}
+
+// used is what the gate's key used today, of a plan without a quota.
+func (g *gate) used(ctx context.Context) int64 {
+	g.t.Helper()
+	today := aws.String(time.Now().UTC().Format(time.DateOnly))
+	u, err := g.agw.GetUsage(ctx, &apigateway.GetUsageInput{UsagePlanId: &g.plan, StartDate: today, EndDate: today})
+	must(g.t, 0, err)
+	if days := u.Items[g.key]; len(days) == 1 {
+		return days[0][0]
+	}
+	g.t.Fatalf("get-usage of one day = %v", u.Items)
+	return 0
 }
 
 // intact holds the database of a running server against SQLite's own check.

@@ -191,6 +191,31 @@ func TestNoInterpreters(t *testing.T) {
 	}
 }
 
+// TestDamagedCode: a function whose file of code is damaged says so, to who
+// invokes it, and nothing else is harmed.
+func TestDamagedCode(t *testing.T) {
+	t.Parallel()
+	tool(t, "python3")
+	s := start(t, filepath.Join(t.TempDir(), "data"))
+	c := newSDK(t, s)
+	ctx := t.Context()
+	c.createFunction(ctx, "stamp", "python3.12", "lambda_function.lambda_handler", zipFolder(t, "../examples/timestamper"))
+	code, err := filepath.Glob(filepath.Join(s.data, "code", "*"))
+	must(t, 0, err)
+	overwrite(t, code[0], 10, []byte("damage"))
+	_, err = c.lambda.Invoke(ctx, &lambda.InvokeInput{FunctionName: aws.String("stamp"), Payload: []byte(testEvent)})
+	if status, message := refusedWith(t, err); status != 500 || !strings.Contains(message, "is damaged: update the function's code, or restore a backup") {
+		t.Errorf("invoke answers %d %s", status, message)
+	}
+	_, err = c.lambda.UpdateFunctionCode(ctx, &lambda.UpdateFunctionCodeInput{FunctionName: aws.String("stamp"), ZipFile: zipFolder(t, "../examples/timestamper")})
+	must(t, 0, err)
+	out, err := c.lambda.Invoke(ctx, &lambda.InvokeInput{FunctionName: aws.String("stamp"), Payload: []byte(testEvent)})
+	must(t, out, err)
+	if out.FunctionError != nil {
+		t.Errorf("with its code put again it answers %s", out.Payload)
+	}
+}
+
 // TestOutOfDescriptors lets callers take every file descriptor there is: who
 // comes then waits, and is answered when there is one again.
 func TestOutOfDescriptors(t *testing.T) {

@@ -114,7 +114,10 @@ func (s *Store) Code(ctx context.Context, sha string) ([]byte, error) {
 		return nil, fmt.Errorf("store: cannot read code: %w", err)
 	}
 	if got := sha256.Sum256(data); !bytes.Equal(got[:], sum) {
-		return nil, fmt.Errorf("store: the code file %x is damaged: update the function's code, or restore a backup", sum)
+		return nil, &Failure{
+			fmt.Sprintf("the code file %x is damaged: update the function's code, or restore a backup", sum),
+			fmt.Errorf("its SHA-256 is %x", got),
+		}
 	}
 	return data, nil
 }
