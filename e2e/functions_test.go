@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/apigateway"
+	agw "github.com/aws/aws-sdk-go-v2/service/apigateway/types"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	lam "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 )
@@ -30,6 +32,7 @@ type badFunction struct {
 	status  int    // through the gateway; 0: 502
 	body    string // through the gateway; "": AWS's words for the status
 	log     string // a pattern that the end of the log matches
+	exec    string // that the execution log has in it, at level ERROR
 	timeout int32  // of the function in seconds; 0: 20
 	within  int32  // of the integration in milliseconds; 0: 29,000
 }
@@ -45,19 +48,19 @@ var badPython = []badFunction{
 	{name: "import error", code: "import not_installed", fault: "Runtime.ImportModuleError", payload: "No module named 'not_installed'", log: `\[ERROR\] Runtime.ImportModuleError`},
 	{name: "init raises", code: "raise KeyError('k')", fault: "KeyError", payload: `"requestId": ""`, log: `\[ERROR\] KeyError`},
 	{name: "not serialisable", code: "def handler(e, c): return {1, 2}", fault: "Runtime.MarshalError", payload: "Object of type set is not JSON serializable", log: `\[ERROR\] Runtime.MarshalError`},
-	{name: "NaN", code: "def handler(e, c): return {'statusCode': float('nan')}", payload: `^\{"statusCode": NaN\}$`},
-	{name: "not an object", code: "def handler(e, c): return 'text'", payload: `^"text"$`},
-	{name: "unknown member", code: "def handler(e, c): return {'statusCode': 200, 'colour': 'red'}", payload: "colour"},
-	{name: "body is an object", code: "def handler(e, c): return {'statusCode': 200, 'body': {'a': 1}}", payload: `"a": 1`},
-	{name: "status is a word", code: "def handler(e, c): return {'statusCode': 'two', 'body': ''}", payload: "two"},
-	{name: "bytes", code: "def handler(e, c): return b'\\xff\\xfe\\x00'", payload: "^\xff\xfe\x00$"},
+	{name: "NaN", code: "def handler(e, c): return {'statusCode': float('nan')}", payload: `^\{"statusCode": NaN\}$`, exec: "Malformed Lambda proxy response"},
+	{name: "not an object", code: "def handler(e, c): return 'text'", payload: `^"text"$`, exec: "Malformed Lambda proxy response"},
+	{name: "unknown member", code: "def handler(e, c): return {'statusCode': 200, 'colour': 'red'}", payload: "colour", exec: "Malformed Lambda proxy response"},
+	{name: "body is an object", code: "def handler(e, c): return {'statusCode': 200, 'body': {'a': 1}}", payload: `"a": 1`, exec: "Malformed Lambda proxy response"},
+	{name: "status is a word", code: "def handler(e, c): return {'statusCode': 'two', 'body': ''}", payload: "two", exec: "Malformed Lambda proxy response"},
+	{name: "bytes", code: "def handler(e, c): return b'\\xff\\xfe\\x00'", payload: "^\xff\xfe\x00$", exec: "Malformed Lambda proxy response"},
 	{name: "exit 0", code: "import sys\ndef handler(e, c): sys.exit()", fault: "Runtime.ExitError", payload: "Runtime exited without providing a reason", log: `Runtime.ExitError\nEND`},
 	{name: "exit 1", code: "import os\ndef handler(e, c): os._exit(1)", fault: "Runtime.ExitError", payload: "Runtime exited with error: exit status 1", log: `exit status 1\nRuntime.ExitError\nEND`},
 	{name: "exit in init", code: "import os\nos._exit(3)", fault: "Runtime.ExitError", payload: "Runtime exited with error: exit status 3", log: `Runtime.ExitError\nEND`},
 	{name: "abort", code: "import os\ndef handler(e, c): os.abort()", fault: "Runtime.ExitError", payload: "Runtime exited with error: signal: aborted", log: `Runtime.ExitError\nEND`},
 	{name: "segmentation fault", code: "import os\ndef handler(e, c): os.kill(os.getpid(), 11); import time; time.sleep(9)", fault: "Runtime.ExitError", payload: "Runtime exited with error: signal: segmentation fault", log: `Runtime.ExitError\nEND`},
 	{name: "hangs", code: "import time\ndef handler(e, c): time.sleep(1000)", timeout: 1, fault: "Sandbox.Timedout", payload: "Task timed out after 1.00 seconds", log: `Task timed out after 1.00 seconds\n\nEND.*\n.*Status: timeout`},
-	{name: "outlasts the integration", code: "import time\ndef handler(e, c): time.sleep(3)", timeout: 10, within: 100, payload: "^null$", status: 504},
+	{name: "outlasts the integration", code: "import time\ndef handler(e, c): time.sleep(3)", timeout: 10, within: 100, payload: "^null$", status: 504, exec: "Execution failed due to a timeout error"},
 	{name: "returns 7 MB", code: "def handler(e, c): return 'x' * 7000000", fault: "Function.ResponseSizeTooLarge", payload: `Response payload size exceeded maximum allowed payload size \(6291556 bytes\)\.`, log: `Error Type: Function.ResponseSizeTooLarge`},
 	{name: "closes its output", code: "import sys, os\ndef handler(e, c):\n    sys.stdout.close()\n    try: os.close(1); os.close(2)\n    except OSError: pass\n    return " + proxyAnswer, status: 200, body: "fine"},
 	{name: "closes its output and raises", code: "import sys\ndef handler(e, c):\n    sys.stdout.close()\n    raise ValueError('no')", fault: "ValueError", payload: `"errorMessage": "no"`},
@@ -74,7 +77,7 @@ var badNode = []badFunction{
 	{name: "syntax", code: "exports.handler = (", fault: "Runtime.UserCodeSyntaxError", payload: "SyntaxError", log: "Uncaught Exception"},
 	{name: "circular", code: "exports.handler = async () => { const a = {}; a.a = a; return a }", fault: "Error", payload: "Unable to stringify response body", log: "Invoke Error"},
 	{name: "NaN as null", code: "exports.handler = async () => ({ statusCode: NaN })", payload: `^\{"statusCode":null\}$`, status: 200},
-	{name: "never resolves", code: "exports.handler = () => new Promise(() => {})", payload: "^null$"},
+	{name: "never resolves", code: "exports.handler = () => new Promise(() => {})", payload: "^null$", exec: "Malformed Lambda proxy response"},
 	{name: "process.exit(0)", code: "exports.handler = async () => { process.exit(0) }", fault: "Runtime.ExitError", payload: "Runtime exited without providing a reason", log: `Runtime.ExitError\nEND`},
 	{name: "process.exit(1)", code: "exports.handler = async () => { process.exit(1) }", fault: "Runtime.ExitError", payload: "exit status 1", log: `Runtime.ExitError\nEND`},
 	{name: "process.abort()", code: "exports.handler = async () => { process.abort() }", fault: "Runtime.ExitError", payload: "signal: aborted", log: `Runtime.ExitError\nEND`},
@@ -102,6 +105,10 @@ func TestBadNodeFunctions(t *testing.T) {
 func holdBadFunctions(t *testing.T, cases []badFunction, runtimeName, module string) {
 	s := start(t, filepath.Join(t.TempDir(), "data"))
 	file := module + map[string]string{"app": ".py", "index": ".js"}[module]
+	_, err := newSDK(t, s).agw.UpdateAccount(t.Context(), &apigateway.UpdateAccountInput{PatchOperations: []agw.PatchOperation{
+		{Op: agw.OpReplace, Path: aws.String("/cloudwatchRoleArn"), Value: aws.String("arn:aws:iam::000000000000:role/logs")},
+	}})
+	must(t, 0, err)
 	for i, f := range cases {
 		t.Run(f.name, func(t *testing.T) {
 			c := newSDK(t, s)
@@ -112,6 +119,7 @@ func holdBadFunctions(t *testing.T, cases []badFunction, runtimeName, module str
 			g := newBadGate(c, name, runtimeName, f, zipOfFile(t, file, f.code))
 			g.holdInvoke(name, f)
 			g.holdCall(f)
+			g.holdExecutionLog(f.exec)
 		})
 	}
 	// After all that the server still works, and at once.
@@ -136,7 +144,28 @@ func newBadGate(c *sdk, name, runtimeName string, f badFunction, code []byte) *g
 	}
 	g := newGate(ctx, c, in, 1000, 1000, 1000)
 	c.permit(ctx, name, g.api)
+	if f.exec != "" {
+		_, err := c.agw.UpdateStage(ctx, &apigateway.UpdateStageInput{RestApiId: &g.api, StageName: aws.String("live"), PatchOperations: []agw.PatchOperation{
+			{Op: agw.OpReplace, Path: aws.String("/*/*/logging/loglevel"), Value: aws.String("ERROR")},
+		}})
+		must(c.t, 0, err)
+	}
 	return g
+}
+
+// holdExecutionLog reads what the stage logged of the calls.
+func (g *gate) holdExecutionLog(want string) {
+	g.t.Helper()
+	if want == "" {
+		return
+	}
+	status, _, text := g.send(g.t, badCall{
+		service: "logs", method: "POST", path: "/", target: "Logs_20140328.FilterLogEvents", contentType: "application/x-amz-json-1.1",
+		body: `{"logGroupName":"API-Gateway-Execution-Logs_` + g.api + `/live"}`,
+	})
+	if status != 200 || !strings.Contains(text, want) {
+		g.t.Errorf("the execution log lacks %q: %d %s", want, status, text)
+	}
 }
 
 func (g *gate) holdInvoke(name string, f badFunction) {
@@ -210,7 +239,7 @@ func TestFunctionThatPrintsALot(t *testing.T) {
 	g.holdCall(f)
 	grown := s.residentMiB(t) - before
 	t.Logf("300 MB of log made the server grow by %d MiB", grown)
-	if grown > 150 {
+	if grown > 200 {
 		t.Errorf("300 MB of log made the server grow by %d MiB", grown)
 	}
 	// Another function is not held up, and its log is not lost.
