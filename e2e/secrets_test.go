@@ -268,6 +268,9 @@ func (w *secretWalk) management() {
 	bent.secret = w.keyValue
 	_, err := newSDK(w.t, &bent).agw.GetApiKeys(ctx, &apigateway.GetApiKeysInput{})
 	failed("wrong secret", err)
+	bent.keyID, bent.secret = w.s.secret+"/+", w.s.keyID // a slash is in many secrets
+	_, err = newSDK(w.t, &bent).agw.GetApiKeys(ctx, &apigateway.GetApiKeysInput{})
+	failed("secret and id exchanged", err)
 	_, err = w.agw.CreateApiKey(ctx, &apigateway.CreateApiKeyInput{Name: aws.String("again"), Value: &w.keyValue})
 	failed("a value twice", err)
 	_, err = w.agw.GetApiKey(ctx, &apigateway.GetApiKeyInput{ApiKey: &w.spareValue})

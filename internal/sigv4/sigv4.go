@@ -202,8 +202,10 @@ func clip(s string) string { return s[:min(len(s), 64)] }
 func (a *Authorization) credential(c string) *Error {
 	p := strings.Split(strings.TrimRight(c, "/"), "/")
 	if len(p) != 5 {
-		return incomplete("Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '" +
-			c[:min(len(c), 256)] + "'")
+		// AWS repeats it. Who gave the secret key for the id, as happens, has it in
+		// every log of an error then: a hash is told, as AWS does of the header.
+		return incomplete("Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got " +
+			"(hashed with SHA-256 and encoded with Base64) '" + hashed(c) + "'")
 	}
 	a.AccessKeyID, a.Date, a.Region, a.Service, a.Terminator = p[0], p[1], p[2], p[3], p[4]
 	return nil

@@ -256,7 +256,7 @@ func TestRefusalsInAWSWords(t *testing.T) {
 		},
 		{"date", with(auth, "yesterday"), signedAt, sigv4.Incomplete, "Date must be in ISO-8601 'basic format'. Got 'yesterday'. See http://en.wikipedia.org/wiki/ISO_8601"},
 		{"algorithm", with(strings.Replace(auth, "SHA256", "SHA512", 1), date), signedAt, sigv4.Incomplete, "Unsupported AWS 'algorithm': 'AWS4-HMAC-SHA512' (only AWS4-HMAC-SHA256 for now). "},
-		{"credential", with(strings.Replace(auth, "/us-east-1", "", 1), date), signedAt, sigv4.Incomplete, "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got 'AKIDEXAMPLE/20261124/lambda/aws4_request'"},
+		{"credential", with(strings.Replace(auth, "/us-east-1", "", 1), date), signedAt, sigv4.Incomplete, "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got (hashed with SHA-256 and encoded with Base64) '"},
 		{"region", with(strings.Replace(auth, "us-east-1", "eu-central-1", 1), date), signedAt, sigv4.Invalid, "Credential should be scoped to a valid region. "},
 		{"terminator", with(strings.Replace(auth, "aws4_request", "aws5_request", 1), date), signedAt, sigv4.Invalid, "Credential should be scoped with a valid terminator: 'aws4_request', not 'aws5_request'. "},
 		{"host", with(strings.Replace(auth, "host;", "", 1), date), signedAt, sigv4.Invalid, "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization."},
