@@ -99,19 +99,11 @@ func (c *connection) showRequests(ctx context.Context, out io.Writer, o requests
 	defer watchdog.Stop()
 	lines := bufio.NewScanner(res.Body)
 	for lines.Scan() {
-		watchdog.Reset(silence)
-		line := lines.Bytes()
-		if len(line) == 0 {
-			continue
-		}
-		if o.json {
-			err = write(out, append(line, '\n'))
-		} else {
-			err = printRequest(ctx, out, line, keys)
-		}
-		if err != nil {
+		watchdog.Stop() // a terminal may be stopped for long
+		if err := showLine(ctx, out, lines.Text(), keys, o.json); err != nil {
 			return err
 		}
+		watchdog.Reset(silence)
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -122,6 +114,17 @@ func (c *connection) showRequests(ctx context.Context, out io.Writer, o requests
 		return &failure{exitFailure, fmt.Errorf("reading requests: %w", lines.Err())}
 	}
 	return nil
+}
+
+// showLine shows a line of the server; an empty one says that it lives.
+func showLine(ctx context.Context, out io.Writer, line string, keys *keyNames, asJSON bool) error {
+	switch {
+	case line == "":
+		return nil
+	case asJSON:
+		return write(out, []byte(line+"\n"))
+	}
+	return printRequest(ctx, out, line, keys)
 }
 
 // requestsFailed is the end of showRequests by an error: none when the user
@@ -194,9 +197,9 @@ type shownRequest struct {
 	Lost                                               uint64
 }
 
-func parseRequest(line []byte) (shownRequest, error) {
+func parseRequest(line string) (shownRequest, error) {
 	var r shownRequest
-	if err := json.Unmarshal(line, &r); err != nil {
+	if err := json.Unmarshal([]byte(line), &r); err != nil {
 		return r, &failure{exitFailure, fmt.Errorf("the server sent a line that is no request (%w): is it of another version?", err)}
 	}
 	return r, nil

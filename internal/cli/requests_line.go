@@ -21,7 +21,7 @@ const (
 )
 
 // printRequest prints a line of the server for people.
-func printRequest(ctx context.Context, out io.Writer, line []byte, keys *keyNames) error {
+func printRequest(ctx context.Context, out io.Writer, line string, keys *keyNames) error {
 	r, err := parseRequest(line)
 	if err != nil {
 		return err

@@ -103,12 +103,7 @@ func (s *Store) LogStreams(ctx context.Context, group string, q LogStreamsQuery)
 		if err != nil {
 			return err
 		}
-		return r.rows(`SELECT name, created, first, last, ingested FROM (SELECT s.name, s.created,
-			coalesce((SELECT min(time) FROM log_event WHERE stream_id = s.id), 0) AS first,
-			coalesce((SELECT max(time) FROM log_event WHERE stream_id = s.id), 0) AS last,
-			coalesce((SELECT ingested FROM log_event WHERE stream_id = s.id ORDER BY time DESC, seq DESC LIMIT 1), 0) AS ingested
-			FROM log_stream s WHERE s.group_id = ?)
-			WHERE `+where+" ORDER BY "+by+" LIMIT ?", append(append([]any{id}, args...), unlimited(q.Limit)),
+		return r.rows(streamsQuery(where, by), append(append([]any{id}, args...), unlimited(q.Limit)),
 			func(scan func(...any) error) error {
 				var st LogStream
 				var created, first, last, ingested int64
@@ -119,6 +114,17 @@ func (s *Store) LogStreams(ctx context.Context, group string, q LogStreamsQuery)
 			})
 	})
 	return streams, err
+}
+
+// streamsQuery reads streams with what their events tell; the parameters are
+// the group, those of where, and the limit.
+func streamsQuery(where, by string) string {
+	return `SELECT name, created, first, last, ingested FROM (SELECT s.name, s.created,
+		coalesce((SELECT min(time) FROM log_event WHERE stream_id = s.id), 0) AS first,
+		coalesce((SELECT max(time) FROM log_event WHERE stream_id = s.id), 0) AS last,
+		coalesce((SELECT ingested FROM log_event WHERE stream_id = s.id ORDER BY time DESC, seq DESC LIMIT 1), 0) AS ingested
+		FROM log_stream s WHERE s.group_id = ?)
+		WHERE ` + where + " ORDER BY " + by + " LIMIT ?"
 }
 
 // groupID finds a group, or is ErrNoLogGroup.
