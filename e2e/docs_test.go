@@ -101,6 +101,10 @@ func scriptOf(t *testing.T, page, text string) string {
 				hasTarget(t, page, m[1]) // long-running: that it exists is checked
 			case strings.HasPrefix(command, "go test"):
 				// This very test is part of it.
+			case strings.HasPrefix(command, "go run ./cmd/weir up "):
+				// It stays, so it runs beside the rest; go run would outlive a kill.
+				b.WriteString("go build -o up ./cmd/weir\n./up" + strings.TrimPrefix(command, "go run ./cmd/weir") + " >up.out & up=$!\n" +
+					"until grep -q '^requests, until Ctrl-C' up.out; do kill -0 $up; sleep 0.1; done\n")
 			case expects:
 				fmt.Fprintf(&b, "out=$(%s) || true\n", command)
 				fmt.Fprintf(&b, "case \"$out\" in *%s*) ;; *) echo %s; echo \"it printed: $out\"; exit 1;; esac\n",

@@ -186,6 +186,36 @@ func TestUpProvesItsLimits(t *testing.T) {
 	third.interrupt()
 }
 
+var (
+	anyAddress = regexp.MustCompile(`(127\.0\.0\.1|localhost):[0-9]+`)
+	anyAPI     = regexp.MustCompile(`execute-api/[a-z0-9]{10}/|[a-z0-9]{10}\.execute-api`)
+	anyKey     = regexp.MustCompile(`[A-Za-z0-9]{40}`)
+)
+
+// TestTheReadmeShowsWhatUpPrints holds the README's first screen against the
+// program, but for what differs from start to start.
+func TestTheReadmeShowsWhatUpPrints(t *testing.T) {
+	t.Parallel()
+	tool(t, "python3")
+	u := startUp(t, filepath.Join(t.TempDir(), "data"), "../examples/timestamper")
+	printed := u.out.String()
+	u.interrupt()
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?ms)^```text\n(.*?)^```$").FindSubmatch(readme)
+	if block == nil {
+		t.Fatal("the README shows nothing")
+	}
+	same := func(text string) string {
+		return anyKey.ReplaceAllString(anyAPI.ReplaceAllString(anyAddress.ReplaceAllString(text, "ADDRESS"), "API"), "KEY")
+	}
+	if got, want := same(strings.TrimLeft(printed, "\n")), same(string(block[1])); got != want {
+		t.Errorf("weir up printed\n%s\nthe README shows\n%s", got, want)
+	}
+}
+
 // limitExceeded pastes the lines of the rate and the quota and reads what they
 // print. The first of all answers is the cold start's.
 func limitExceeded(t *testing.T, u *uprun) {

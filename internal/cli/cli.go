@@ -149,7 +149,8 @@ It speaks AWS's own API Gateway (REST) and Lambda protocols, so the aws CLI,
 SDKs and Terraform drive it.
 
 Exit codes: 0 done, 1 failed, 2 wrong command line, 3 no running server found.`,
-		Example: `  weir serve                      # both addresses, data in the default folder
+		Example: `  weir up examples/timestamper    # start, publish a folder, prove its limits
+  weir serve                      # both addresses, data in the default folder
   eval "$(weir env)"              # point aws, SDKs and Terraform at it
   aws apigateway create-rest-api --name demo`,
 		SilenceErrors: true,
