@@ -361,3 +361,28 @@ func TestEventsTellWhatWasDone(t *testing.T) {
 		t.Errorf("told %v\nwant %v", got, want)
 	}
 }
+
+// TestARotatedKeyIsTheKey: a second key with our tag, in the plan and enabled,
+// stands in for a first one that is disabled; both go with the publication.
+func TestARotatedKeyIsTheKey(t *testing.T) {
+	p := newPlace(t)
+	spec := demo(folder(t, python("one")))
+	made := p.publish(spec)
+	r := p.publisher().newRun("demo")
+	next := must[*apigateway.CreateApiKeyOutput](t)(r.agw.CreateApiKey(t.Context(), &apigateway.CreateApiKeyInput{
+		Name: aws.String("demo"), Enabled: true, Tags: map[string]string{tag: "demo"},
+	}))
+	must[*apigateway.CreateUsagePlanKeyOutput](t)(r.agw.CreateUsagePlanKey(t.Context(), &apigateway.CreateUsagePlanKeyInput{
+		UsagePlanId: &made.PlanID, KeyId: next.Id, KeyType: aws.String("API_KEY"),
+	}))
+	must[*apigateway.UpdateApiKeyOutput](t)(r.agw.UpdateApiKey(t.Context(), &apigateway.UpdateApiKeyInput{
+		ApiKey: &made.KeyID, PatchOperations: []agw.PatchOperation{replace("/enabled", "false")},
+	}))
+	if again := p.publish(spec); again.KeyID != *next.Id || !again.KeyEnabled || len(again.Calls) > 0 {
+		t.Errorf("made %+v", again)
+	}
+	p.unpublish("demo")
+	if left := p.inventory(); left != "" {
+		t.Errorf("left behind:\n%s", left)
+	}
+}
