@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"weir/internal/app"
 	"weir/internal/cli/publish"
 )
 
@@ -132,6 +134,39 @@ func TestStepsArePlainInAPipe(t *testing.T) {
 	const want = "account 1\nfunction: waiting: the new role\nfunction x\\x1b[2J: made\nAPI x: failed\n"
 	if out.String() != want {
 		t.Errorf("printed %q\nwant %q", out.String(), want)
+	}
+}
+
+// TestATakenDefaultAddressIsReplaced, and one that a flag names is not.
+func TestATakenDefaultAddressIsReplaced(t *testing.T) {
+	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	addr := taken.Addr().String()
+	for _, named := range []bool{false, true} {
+		c := newUp()
+		c.SetContext(t.Context())
+		var errs strings.Builder
+		c.SetErr(&errs)
+		if named {
+			if err := c.Flags().Set("gateway-addr", addr); err != nil {
+				t.Fatal(err)
+			}
+		}
+		o := app.Options{GatewayAddr: addr, ControlAddr: "127.0.0.1:0"}
+		u := up{cmd: c}
+		if err := u.chooseAddresses(&o); err != nil {
+			t.Fatal(err)
+		}
+		want, says := "127.0.0.1:0", addr+" is taken by another program"
+		if named {
+			want, says = addr, ""
+		}
+		if o.GatewayAddr != want || o.ControlAddr != "127.0.0.1:0" || !strings.Contains(errs.String(), says) || named && errs.Len() > 0 {
+			t.Errorf("named by a flag %t: it chose %s and told %q", named, o.GatewayAddr, errs.String())
+		}
 	}
 }
 

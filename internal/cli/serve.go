@@ -114,6 +114,9 @@ func serve(ctx context.Context, o app.Options, beside func(context.Context) erro
 		select {
 		case runErr = <-ended:
 			beside = nil
+			if ctx.Err() != nil {
+				runErr = nil // it was told to end, as we were
+			}
 		case <-ctx.Done():
 			o.Logger.Info("stopping: answering what is in flight", "limit", o.DrainLimit.String(), "pid", os.Getpid())
 		case runErr = <-a.Failed():

@@ -141,22 +141,21 @@ func lookedFor() string {
 	return strings.Join(words, ", ")
 }
 
-// build compiles a Go program for the place that runs it and gives the file.
+// build compiles a Go program into file, for the place that runs it.
 // The same source gives the same bytes, so that an unchanged program is not
 // taken for a changed one.
-func build(ctx context.Context, folder, goos, goarch, out string) (string, error) {
+func build(ctx context.Context, folder, goos, goarch, file string) error {
 	if _, err := exec.LookPath("go"); err != nil {
-		return "", fmt.Errorf("%s holds a Go program, and the go command is not installed: install it, or put a built program named bootstrap there", folder)
+		return fmt.Errorf("%s holds a Go program, and the go command is not installed: install it, or put a built program named bootstrap there", folder)
 	}
-	file := filepath.Join(out, "bootstrap")
 	// -tags lambda.norpc: aws-lambda-go without what only the old runtime needs.
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-tags", "lambda.norpc", "-ldflags", "-s -w -buildid=", "-o", file, ".")
 	cmd.Dir = folder
 	cmd.Env = append(os.Environ(), "GOOS="+goos, "GOARCH="+goarch, "CGO_ENABLED=0")
 	if text, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build in %s: %w\n%s", folder, err, strings.TrimSpace(string(text[:min(len(text), 4000)])))
+		return fmt.Errorf("go build in %s: %w\n%s", folder, err, strings.TrimSpace(string(text[:min(len(text), 4000)])))
 	}
-	return file, nil
+	return nil
 }
 
 // platform is what a Go program is built for: on a weir this machine, on AWS

@@ -2,6 +2,8 @@ package publish
 
 import (
 	"bytes"
+	"debug/elf"
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
@@ -101,5 +103,27 @@ func TestAGoProgramIsBuiltTheSameTwice(t *testing.T) {
 	spec := Spec{Folder: dir}
 	if _, err := p.newRun("demo").pack(t.Context(), &spec); err == nil || !strings.Contains(err.Error(), "undefined: oops") {
 		t.Errorf("a program that does not build: %v", err)
+	}
+}
+
+func TestTheArchitectureIsThePrograms(t *testing.T) {
+	dir := t.TempDir()
+	for machine, want := range map[elf.Machine]string{elf.EM_X86_64: "x86_64", elf.EM_AARCH64: "arm64"} {
+		head := elf.Header64{
+			Ident: [16]byte{0x7f, 'E', 'L', 'F', byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB), byte(elf.EV_CURRENT)},
+			Type:  uint16(elf.ET_EXEC), Machine: uint16(machine), Version: uint32(elf.EV_CURRENT),
+		}
+		var program bytes.Buffer
+		if err := binary.Write(&program, binary.LittleEndian, head); err != nil {
+			t.Fatal(err)
+		}
+		write(t, dir, map[string]string{"bootstrap": program.String()})
+		if got := architecture(filepath.Join(dir, "bootstrap")); string(got) != want {
+			t.Errorf("a program for %s is taken for %s", machine, got)
+		}
+	}
+	write(t, dir, map[string]string{"bootstrap": "#!/bin/sh"})
+	if got := architecture(filepath.Join(dir, "bootstrap")); got != "x86_64" {
+		t.Errorf("a script is for %s", got)
 	}
 }

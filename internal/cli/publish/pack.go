@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"debug/elf"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -37,7 +38,7 @@ func (r *run) pack(ctx context.Context, spec *Spec) (code, error) {
 	if err != nil {
 		return code{}, err
 	}
-	c := code{architecture: lam.ArchitectureX8664}
+	var c code
 	folder := spec.Folder
 	if built {
 		dir, err := os.MkdirTemp("", "weir-build-")
@@ -46,10 +47,7 @@ func (r *run) pack(ctx context.Context, spec *Spec) (code, error) {
 		}
 		defer os.RemoveAll(dir)
 		goos, goarch := r.platform()
-		if goarch == "arm64" {
-			c.architecture = lam.ArchitectureArm64
-		}
-		if _, err := build(ctx, spec.Folder, goos, goarch, dir); err != nil {
+		if err := build(ctx, spec.Folder, goos, goarch, filepath.Join(dir, "bootstrap")); err != nil {
 			return code{}, err
 		}
 		folder = dir
@@ -59,7 +57,22 @@ func (r *run) pack(ctx context.Context, spec *Spec) (code, error) {
 	}
 	sum := sha256.Sum256(c.zip)
 	c.sha256 = base64.StdEncoding.EncodeToString(sum[:])
+	c.architecture = architecture(filepath.Join(folder, "bootstrap"))
 	return c, nil
+}
+
+// architecture is the kind of processor that a folder's program is for; x86_64
+// for what is none, which is Lambda's default.
+func architecture(program string) lam.Architecture {
+	f, err := elf.Open(program)
+	if err != nil {
+		return lam.ArchitectureX8664
+	}
+	defer f.Close()
+	if f.Machine == elf.EM_AARCH64 {
+		return lam.ArchitectureArm64
+	}
+	return lam.ArchitectureX8664
 }
 
 func tooLarge(folder string, limit int64, what string) error {
