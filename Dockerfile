@@ -20,7 +20,7 @@ RUN go mod download
 COPY cmd cmd
 COPY internal internal
 RUN CGO_ENABLED=0 go build -ldflags "-s -w" -o bin/weir ./cmd/weir
-RUN mkdir -m 0700 data
+RUN mkdir -p -m 0700 data/weir
 
 FROM node:${NODE}-bookworm-slim AS node
 
@@ -29,7 +29,7 @@ COPY --from=node /usr/local/bin/node /usr/local/bin/node
 COPY --from=build /src/bin/weir /usr/local/bin/weir
 COPY --from=build --chown=65532:65532 /src/data /data
 USER 65532:65532
-ENV HOME=/tmp WEIR_DATA=/data WEIR_GATEWAY_ADDR=:8080 WEIR_CONTROL_ADDR=:4566
+ENV HOME=/tmp WEIR_DATA=/data/weir WEIR_GATEWAY_ADDR=:8080 WEIR_CONTROL_ADDR=:4566
 VOLUME /data
 EXPOSE 8080 4566
 HEALTHCHECK --interval=10s --timeout=5s --start-period=5s CMD ["weir", "health"]

@@ -261,6 +261,8 @@ func (s *soak) countsAddUp(r *recorded) {
 	for _, line := range missing() {
 		t.Errorf("%s (%d lost by this reader)", line, r.lost)
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for _, kind := range append(kinds, "malformed", "slow head", "slow body") {
 		t.Logf("%-9s clients saw %v, records say %v", kind, s.seen[kind], r.seen[kind])
 		if len(s.seen[kind]) == 0 {
