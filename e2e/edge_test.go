@@ -127,7 +127,7 @@ func TestCertificateReloadUnderLoad(t *testing.T) {
 	// A broken pair changes nothing.
 	serial := shown()
 	must(t, 0, os.WriteFile(key, []byte("-----BEGIN"), 0o600))
-	time.Sleep(3 * time.Second) // it was looked at
+	time.Sleep(5 * time.Second) // it was looked at
 	if got := shown(); got != serial {
 		t.Errorf("after a broken pair: %s, want %s", got, serial)
 	}

@@ -139,9 +139,9 @@ func (p *proxies) forwarded(req *message.Request) {
 const maxHops = 32
 
 // client finds who sent a request that came from the trusted address peer: in
-// X-Forwarded-For the rightmost address that is no trusted proxy. What is no
-// address is believed by nobody, and neither is what stands before it. before is what
-// stands before the client.
+// X-Forwarded-For the rightmost address that is no trusted proxy. An entry that
+// is no address ends the search, for whoever wrote it may have written what
+// stands before it. before is what stands before the client.
 func (p *proxies) client(peer netip.Addr, sent string) (client netip.Addr, before string) {
 	client, before = peer, sent
 	for range maxHops {

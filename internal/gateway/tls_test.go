@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -51,6 +52,23 @@ func TestHTTP1OverTLS(t *testing.T) {
 	if e.header("X-Forwarded-Proto") != "https" || e.header("X-Forwarded-Port") != port || e.header("tEsT") != "CaSe" ||
 		e.RequestContext.Protocol != "HTTP/1.1" || e.RequestContext.Identity.SourceIP != "127.0.0.1" {
 		t.Errorf("event %+v", e)
+	}
+}
+
+// TestLargeBodiesOverTLS: the refusal arrives although the caller still sends.
+func TestLargeBodiesOverTLS(t *testing.T) {
+	r := newRig(t, ServerOptions{Certificate: certificate(t)})
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
+	for size, want := range map[int64]int{1 << 20: 200, maxBody + 1<<20: 413} {
+		resp, err := client.Post("https://"+r.addr+"/_aws/execute-api/abc123/prod/open", "", io.LimitReader(zeros{}, size))
+		if err != nil {
+			t.Errorf("%d bytes: %v", size, err)
+			continue
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != want || resp.ProtoMajor != 1 {
+			t.Errorf("%d bytes: %s %d, want %d", size, resp.Proto, resp.StatusCode, want)
+		}
 	}
 }
 
