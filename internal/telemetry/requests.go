@@ -9,7 +9,8 @@ import (
 )
 
 // Bounds of Requests. With the bounds of a Record's texts, the ring holds less
-// than 20 MB whatever strangers send, and about 5 MB of usual requests.
+// than 20 MB whatever strangers send, and about 5 MB of usual requests; a
+// follower who takes nothing holds 2 MB more.
 const (
 	KeptRequests = 10_000 // the newest Records that are kept
 	MaxFollowers = 16     // who may follow at one time
