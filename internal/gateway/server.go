@@ -229,9 +229,11 @@ func (s *Server) take(ctx *fasthttp.RequestCtx, x *exchange) *problem {
 	return s.readBody(ctx, x)
 }
 
-// sorry answers a request that we broke over.
+// sorry answers a request that we broke over, and closes: it may not be read to
+// its end.
 func sorry(ctx *fasthttp.RequestCtx, x *exchange) {
 	ctx.Response.Reset()
+	ctx.Response.SetConnectionClose()
 	refuse(&x.req, &x.resp, default5XX, 0, "")
 	write(ctx, &x.resp)
 }

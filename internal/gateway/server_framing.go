@@ -1,6 +1,9 @@
 package gateway
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // Limits on how a request may be framed, beside those on what it carries.
 const (
@@ -94,7 +97,9 @@ func (f *framing) scan(p []byte) int {
 			} else {
 				f.part = chunkCR
 			}
-		case atStart, blankLF, inVersion, inSize, sizeLF, chunkCR, chunkLF:
+		case inVersion:
+			i += f.version(p[i:])
+		case atStart, blankLF, inSize, sizeLF, chunkCR, chunkLF:
 			if f.step(p[i]) {
 				i++
 			}
@@ -126,13 +131,16 @@ func (f *framing) run(p []byte) int {
 	case inTarget:
 		return f.target(p)
 	case lineStart:
+		if n := wholeLine(p); n > 0 {
+			return n
+		}
 		return f.line(p[0])
 	case inName:
 		return f.fieldName(p)
 	case inValue:
 		return f.value(p)
 	case inExtension:
-		return f.end(p, span(p, &valueBytes), '\r', sizeLF)
+		return f.end(p, spanValue(p), '\r', sizeLF)
 	case valueLF:
 		if p[0] == '\n' && f.name != other {
 			f.field()
@@ -155,6 +163,21 @@ func span(p []byte, table *[256]bool) int {
 		}
 	}
 	return len(p)
+}
+
+// spanValue is span for valueBytes, eight bytes at a time as long as it goes.
+func spanValue(p []byte) int {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	n := 0
+	for len(p) >= n+8 {
+		w := binary.LittleEndian.Uint64(p[n:])
+		del := w ^ ones*0x7f
+		if (w-ones*' ')&^w&tops|(del-ones)&^del&tops != 0 {
+			break // a byte below the space, or a DEL
+		}
+		n += 8
+	}
+	return n + span(p[n:], &valueBytes)
 }
 
 // end takes the byte behind n others, which ends the part if it is there.
@@ -187,8 +210,6 @@ func (f *framing) step(c byte) bool {
 		return f.start(c)
 	case blankLF:
 		return f.expect(c, '\n', atStart)
-	case inVersion:
-		return f.version(c)
 	case inSize:
 		return f.chunkSize(c)
 	case chunkCR:
@@ -261,23 +282,27 @@ func webURL(front []byte) bool {
 	return found && (bytes.EqualFold(scheme, []byte("http")) || bytes.EqualFold(scheme, []byte("https")))
 }
 
-func (f *framing) version(c byte) bool {
+func (f *framing) version(p []byte) int {
 	const line = "HTTP/1.1\r\n"
-	switch {
-	case f.size == len("HTTP/1.") && (c == '0' || c == '1'):
-		f.head.http11 = c == '1'
-	case c != line[f.size]:
-		f.problem = badVersion
-		if f.size >= len("HTTP/1.1") {
+	for i, c := range p {
+		switch {
+		case f.size == len("HTTP/1.") && (c == '0' || c == '1'):
+			f.head.http11 = c == '1'
+		case c == line[f.size]:
+		case f.size >= len("HTTP/1.1"):
 			f.problem = unexpected(c)
+			return i
+		default:
+			f.problem = badVersion
+			return i
 		}
-		return false
+		if f.size++; f.size == len(line) {
+			f.part = lineStart
+			f.room, f.over = maxHeader, headerTooLarge
+			return i + 1
+		}
 	}
-	if f.size++; f.size == len(line) {
-		f.part = lineStart
-		f.room, f.over = maxHeader, headerTooLarge
-	}
-	return true
+	return len(p)
 }
 
 // headEnd takes the last byte of a head, or of a trailer section, and knows

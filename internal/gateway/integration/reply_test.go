@@ -3,6 +3,7 @@ package integration
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -121,9 +122,12 @@ func FuzzReply(f *testing.F) {
 			t.Fatalf("%q is no object, but was read as %+v", payload, r)
 		}
 		for key := range top {
-			if !strings.Contains("statusCode headers multiValueHeaders body isBase64Encoded", key) {
+			if !slices.Contains([]string{"statusCode", "headers", "multiValueHeaders", "body", "isBase64Encoded"}, key) {
 				t.Fatalf("%q: unknown member %q was let through", payload, key)
 			}
+		}
+		if headerSize(r.header) > maxReplyHeader || len(r.body) > 3*len(payload) { // U+FFFD for a byte
+			t.Fatalf("%q: headers of %d bytes, body of %d", payload, headerSize(r.header), len(r.body))
 		}
 		if r.status < 200 || r.status > 599 {
 			t.Fatalf("%q: status %d", payload, r.status)

@@ -3,6 +3,8 @@ package route
 import (
 	"fmt"
 	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -289,42 +291,101 @@ func TestMatchAllocatesOnlyPathParameters(t *testing.T) {
 	}
 }
 
+// The forms of callers' addresses as one would say them.
+var (
+	executeForm = regexp.MustCompile(`(?s)^/_aws/execute-api/([^/]+)(?:/([^/]*)(/.*)?)?$`)
+	restForm    = regexp.MustCompile(`(?s)^/restapis/([^/]+)/([^/]*)/_user_request_(/.*)?$`)
+	hostForm    = regexp.MustCompile(`(?s)^/([^/]*)(/.*)?$`)
+)
+
+func slowAddress(host, path string) (Address, bool) {
+	if labels := strings.SplitN(host, ".", 3); len(labels) == 3 && labels[0] != "" && strings.EqualFold(labels[1], "execute-api") {
+		a := Address{APIID: strings.ToLower(labels[0]), Host: true}
+		if m := hostForm.FindStringSubmatch(path); m != nil {
+			a.Stage, a.Path = m[1], m[2]
+		}
+		return a, true
+	}
+	for _, form := range []*regexp.Regexp{executeForm, restForm} {
+		if m := form.FindStringSubmatch(path); m != nil {
+			return Address{APIID: m[1], Stage: m[2], Path: m[3]}, true
+		}
+	}
+	return Address{}, false
+}
+
 func FuzzAddress(f *testing.F) {
 	f.Add("abc.execute-api.us-east-1.localhost:8080", "/prod/x")
 	f.Add("localhost", "/restapis/a/b/_user_request_/c")
 	f.Add("[::1]:80", "/_aws/execute-api/a/b//c/")
+	f.Add("A.EXECUTE-API.", "")
+	f.Add("", "/_aws/execute-api/a")
+	f.Add("", "/restapis/a//_user_request_")
 	f.Fuzz(func(t *testing.T, host, path string) {
 		a, ok := ParseAddress(host, path)
-		if !ok {
-			return
-		}
-		if a.APIID == "" || strings.Contains(a.Stage, "/") || (a.Path != "" && a.Path[0] != '/') || !strings.HasSuffix(path, a.Path) {
-			t.Errorf("%q %q: %+v", host, path, a)
+		want, wantOK := slowAddress(host, path)
+		if ok != wantOK || ok && a != want {
+			t.Errorf("%q %q: %+v %v, want %+v %v", host, path, a, ok, want, wantOK)
 		}
 	})
 }
 
-func FuzzMatch(f *testing.F) {
-	specs := []string{"/ GET", "/a GET", "/a/{x} POST,ANY", "/{y} GET", "/{z+} ANY", "/a/b/{w+} GET"}
-	all := resources(f, specs...)
-	s := compile(f, specs...)
-	for _, path := range []string{"", "/", "/a//b/", "/a/b/c/d", "//a/%2f/", "a"} {
-		f.Add("GET", path)
-		f.Add("POST", path)
+// slowParams is what stands for the variables of a resource path.
+func slowParams(resource, path string) (params []Param) {
+	segments := strings.Split(strings.TrimSuffix(strings.TrimLeft(path, "/"), "/"), "/")
+	for i, part := range strings.Split(resource[1:], "/") {
+		if name, ok := strings.CutSuffix(part, "+}"); ok {
+			params = append(params, Param{name[1:], strings.Join(segments[i:], "/")})
+		} else if name, ok := strings.CutSuffix(part, "}"); ok {
+			params = append(params, Param{name[1:], segments[i]})
+		}
 	}
-	f.Fuzz(func(t *testing.T, verb, path string) {
-		m, ok := s.Match(verb, path)
-		wantPath, wantVerb, want := slowMatch(all, verb, path)
+	return params
+}
+
+// FuzzMatch matches against every choice of these resources.
+func FuzzMatch(f *testing.F) {
+	pool := []string{
+		"/ GET", "/a GET", "/a/{x} POST,ANY", "/{y} GET", "/{z+} ANY", "/a/b/{w+} GET", "/a/b GET,POST", "/{y}/b POST", "/{y}/{v}/c ANY", "/a/{x}/{u+} DELETE",
+	}
+	type api struct {
+		all  []catalog.Resource
+		site *Site
+	}
+	apis := map[uint16]*api{}
+	for _, path := range []string{"", "/", "/a//b/", "/a/b/c/d", "//a/%2f/", "a", "/a/b/", "/x/b", "/x/y/c", "/..;/a", "/a\x00/\xff"} {
+		f.Add("GET", path, uint16(0xffff))
+		f.Add("POST", path, uint16(0x0294))
+	}
+	f.Fuzz(func(t *testing.T, verb, path string, choice uint16) {
+		choice &= 1<<len(pool) - 1
+		chosen := apis[choice]
+		if chosen == nil {
+			var specs []string
+			for i, spec := range pool {
+				if choice&(1<<i) != 0 {
+					specs = append(specs, spec)
+				}
+			}
+			chosen = &api{resources(t, specs...), compile(t, specs...)}
+			apis[choice] = chosen
+		}
+		m, ok := chosen.site.Match(verb, path)
+		wantPath, wantVerb, want := slowMatch(chosen.all, verb, path)
 		if !validVerb(verb) {
 			want = false // a method called ANY is not asked for by name, nor does ANY stand for more than the seven
 		}
-		if ok != want || ok && (s.Methods()[m.Method].ResourcePath != wantPath || s.Methods()[m.Method].Verb != wantVerb) {
-			t.Fatalf("%s %q: got %v %v, want %s %s", verb, path, m, ok, wantVerb, wantPath)
+		if ok != want {
+			t.Fatalf("%q: got %v %v, want %s %s", path, m, ok, wantVerb, wantPath)
 		}
-		for _, p := range m.Params {
-			if p.Value == "" || !strings.Contains(path, p.Value) {
-				t.Fatalf("%q: parameter %v is not part of it", path, p)
-			}
+		if !ok {
+			return
+		}
+		if got := chosen.site.Methods()[m.Method]; got.ResourcePath != wantPath || got.Verb != wantVerb {
+			t.Fatalf("%q: got %s %s, want %s %s", path, got.Verb, got.ResourcePath, wantVerb, wantPath)
+		}
+		if params := slowParams(wantPath, path); !slices.Equal(m.Params, params) {
+			t.Fatalf("%q: parameters %v, want %v", path, m.Params, params)
 		}
 	})
 }
