@@ -34,7 +34,7 @@ func (d *display) jsonFlag(c *cobra.Command) {
 // flags registers --json and --watch.
 func (d *display) flags(c *cobra.Command) {
 	d.jsonFlag(c)
-	c.Flags().Var((*interval)(&d.every), "watch", "show again every `interval` until Ctrl-C (--watch alone: 2s)")
+	c.Flags().Var((*interval)(&d.every), "watch", "show again every `interval` until Ctrl-C")
 	c.Flags().Lookup("watch").NoOptDefVal = "2s"
 }
 
@@ -110,8 +110,9 @@ func (d *display) again(out io.Writer, p picture, n int) error {
 }
 
 // repaint makes text cover a terminal: from the upper left corner, each line
-// cleared behind its end and not wrapped, what was below it cleared, and what
-// does not fit into so many lines counted.
+// cleared before it is written (after it, the last column would go too) and not
+// wrapped, what is below cleared, and what does not fit into so many lines
+// counted.
 func repaint(text string, lines int, first bool) string {
 	rows := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	if fit := lines - 1; fit > 1 && len(rows) > fit {
@@ -124,7 +125,7 @@ func repaint(text string, lines int, first bool) string {
 	}
 	b.WriteString("\x1b[H\x1b[?7l")
 	for _, row := range rows {
-		b.WriteString(row + "\x1b[K\n")
+		b.WriteString("\x1b[K" + row + "\n")
 	}
 	b.WriteString("\x1b[J\x1b[?7h")
 	return b.String()

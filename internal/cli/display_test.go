@@ -88,7 +88,7 @@ func TestWatchEndsWithAnError(t *testing.T) {
 }
 
 func TestRepaint(t *testing.T) {
-	if got, want := repaint("a\nb\n", 24, true), "\x1b[2J\x1b[H\x1b[?7la\x1b[K\nb\x1b[K\n\x1b[J\x1b[?7h"; got != want {
+	if got, want := repaint("a\nb\n", 24, true), "\x1b[2J\x1b[H\x1b[?7l\x1b[Ka\n\x1b[Kb\n\x1b[J\x1b[?7h"; got != want {
 		t.Errorf("repaint = %q, want %q", got, want)
 	}
 	got := repaint(strings.Repeat("row\n", 30), 10, false)
@@ -108,6 +108,27 @@ func TestInterval(t *testing.T) {
 		var i interval
 		if err := i.Set(in); err == nil {
 			t.Errorf("%q was taken as %s", in, &i)
+		}
+	}
+}
+
+func TestBar(t *testing.T) {
+	for _, c := range []struct {
+		gone, limit int64
+		text        string
+		in          style
+	}{
+		{0, 10, "░░░░░░░░", good},
+		{1, 1000, "█░░░░░░░", good}, // a little shows
+		{4, 8, "████░░░░", good},
+		{999, 1000, "███████░", warn}, // so does what is left
+		{8, 10, "██████░░", warn},
+		{10, 10, "████████", bad},
+		{12, 10, "████████", bad},
+		{0, 0, "████████", bad}, // nothing is let in
+	} {
+		if got := bar(c.gone, c.limit); got.text != c.text || got.in != c.in {
+			t.Errorf("bar(%d, %d) = %+v, want %s", c.gone, c.limit, got, c.text)
 		}
 	}
 }

@@ -59,7 +59,7 @@ lines.`,
 	}
 	t.register(c)
 	c.Flags().StringArrayVar(&in.plans, "plan", nil, "put the key into this usage plan (`ID|NAME`); may be given again")
-	c.Flags().StringVar(&in.value, "value", "", "the key's `VALUE` (default: made at random); - reads it from standard input")
+	c.Flags().StringVar(&in.value, "value", "", "`VALUE` of the key (default: random); - reads standard input")
 	c.Flags().StringVar(&in.description, "description", "", "what the key is for")
 	c.Flags().BoolVar(&in.disabled, "disabled", false, "make it, but let nobody in with it yet")
 	d.jsonFlag(c)

@@ -29,7 +29,7 @@ type target struct {
 // variables; WEIR_ENDPOINT_URL beats WEIR_DATA.
 func (t *target) register(c *cobra.Command) {
 	c.Flags().StringVar(&t.data, "data", defaultData(), "data folder of the server")
-	c.Flags().StringVar(&t.endpoint, "endpoint-url", "", "`URL` of a server elsewhere, with the aws CLI's credentials")
+	c.Flags().StringVar(&t.endpoint, "endpoint-url", "", "`URL` of a server elsewhere (AWS's credentials)")
 	_ = c.MarkFlagDirname("data") // for completion; the flag is there
 	c.PreRunE = func(c *cobra.Command, _ []string) error { return t.read(c) }
 }

@@ -164,7 +164,7 @@ func (v *usageList) print(s *screen) {
 	v.l.foot(s, v.More)
 }
 
-const barWidth = 10
+const barWidth = 8
 
 // bar draws how much of a quota is gone. Full and empty mean just that: what
 // is used a little shows, and what is left a little does too.
@@ -180,7 +180,7 @@ func bar(gone, limit int64) cell {
 	switch {
 	case gone >= limit:
 		in = bad
-	case filled*10 >= barWidth*8:
+	case gone*10 >= limit*8:
 		in = warn
 	}
 	return cell{strings.Repeat("█", filled) + strings.Repeat("░", barWidth-filled), in}
