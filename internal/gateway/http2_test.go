@@ -216,14 +216,15 @@ func TestHTTP2LargeBodiesTakeTurns(t *testing.T) {
 // connection, a body its stream.
 func TestHTTP2SlowCallersAreCutOff(t *testing.T) {
 	options := func(t *testing.T) ServerOptions {
-		return ServerOptions{Certificate: certificate(t), HeaderTimeout: 200 * time.Millisecond, BodyTimeout: 200 * time.Millisecond}
+		t.Parallel()
+		return ServerOptions{Certificate: certificate(t), HeaderTimeout: time.Second, BodyTimeout: time.Second}
 	}
 	slowly := func(c net.Conn, text []byte) {
 		for i := range text {
 			if _, err := c.Write(text[i : i+1]); err != nil {
 				return
 			}
-			time.Sleep(10 * time.Millisecond)
+			time.Sleep(50 * time.Millisecond)
 		}
 	}
 	t.Run("preface", func(t *testing.T) {
@@ -262,7 +263,7 @@ func TestHTTP2SlowCallersAreCutOff(t *testing.T) {
 		go func() {
 			_ = out.WriteHeaders(http2.HeadersFrameParam{StreamID: 3, BlockFragment: block[:1], EndStream: true})
 			for i := 1; i < len(block) && out.WriteContinuation(3, false, block[i:i+1]) == nil; i++ {
-				time.Sleep(10 * time.Millisecond)
+				time.Sleep(50 * time.Millisecond)
 			}
 		}()
 		if got, err := c.read(); err == nil || errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, new(goneAway)) {
@@ -288,7 +289,7 @@ func TestHTTP2SlowCallersAreCutOff(t *testing.T) {
 	})
 	t.Run("idle", func(t *testing.T) {
 		o := options(t)
-		o.IdleTimeout = 50 * time.Millisecond
+		o.IdleTimeout = time.Second
 		c := newRig(t, o).dialHTTP2()
 		if got := c.ask(request("GET /prod", "")); got.status != "200" {
 			t.Fatalf("got %+v", got)
@@ -301,7 +302,7 @@ func TestHTTP2SlowCallersAreCutOff(t *testing.T) {
 
 // TestHTTP2SlowReadersAreCutOff: a client that gives no room for the answer.
 func TestHTTP2SlowReadersAreCutOff(t *testing.T) {
-	r := newRig(t, ServerOptions{Certificate: certificate(t), WriteTimeout: 200 * time.Millisecond})
+	r := newRig(t, ServerOptions{Certificate: certificate(t), WriteTimeout: time.Second})
 	r.invoker.returns(`{"body":"` + strings.Repeat("x", 1<<20) + `"}`)
 	c := r.dialHTTP2()
 	got := c.ask(request("GET /prod/open", ""))

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -75,18 +76,26 @@ func TestLargeBodiesOverTLS(t *testing.T) {
 // TestTLSPortTurnsStrangersAway: what is no TLS 1.2 ends, and the log says
 // nothing of it.
 func TestTLSPortTurnsStrangersAway(t *testing.T) {
-	r := newRig(t, ServerOptions{Certificate: certificate(t), HeaderTimeout: 200 * time.Millisecond})
-	for _, c := range []struct{ name, sent, answer string }{
-		{"plain HTTP", request("GET /prod", ""), "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nThis address speaks TLS: use https://.\n"},
-		{"bytes that are no TLS", "SSH-2.0-OpenSSH_9.2\r\n", ""},
-		{"HTTP/2 without TLS", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", ""},
-		{"a handshake that never ends", "\x16\x03\x01\x00\xff", ""},
-		{"silence", "", ""},
+	r := newRig(t, ServerOptions{Certificate: certificate(t)})
+	hasty := newRig(t, ServerOptions{Certificate: certificate(t), HeaderTimeout: 200 * time.Millisecond})
+	for _, c := range []struct {
+		name         string
+		rig          *rig
+		sent, answer string
+	}{
+		{"plain HTTP", r, request("GET /prod", ""), "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nThis address speaks TLS: use https://.\n"},
+		{"bytes that are no TLS", r, "SSH-2.0-OpenSSH_9.2\r\n", ""},
+		{"HTTP/2 without TLS", r, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", ""},
+		{"a handshake that never ends", hasty, "\x16\x03\x01\x00\xff", ""},
+		{"silence", hasty, "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			conn := r.dial()
+			conn := c.rig.dial()
 			_, _ = io.WriteString(conn, c.sent)
-			got, _ := io.ReadAll(conn)
+			got, err := io.ReadAll(conn)
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Error("the connection did not end")
+			}
 			if answer := string(got); answer != c.answer && (c.answer != "" || bytes.HasPrefix(got, []byte("HTTP"))) { // an alert may come
 				t.Errorf("got %q", answer)
 			}
@@ -99,7 +108,7 @@ func TestTLSPortTurnsStrangersAway(t *testing.T) {
 		}
 	})
 	served(t, r.dialTLS("http/1.1"))
-	if log := r.log(); log != "" {
+	if log := r.log() + hasty.log(); log != "" {
 		t.Errorf("logged %q", log)
 	}
 }
