@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,16 +29,17 @@ func (e *examiner) server(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	if err := ask(ctx, r.ControlURL+"/_weir/health"); errors.Is(err, syscall.ECONNREFUSED) {
+	control := cmp.Or(r.LocalURL, r.ControlURL)
+	if err := ask(ctx, control+"/_weir/health"); errors.Is(err, syscall.ECONNREFUSED) {
 		e.add(check, Warning, "none when it was killed: the next start writes running.json anew",
-			"process %d, which running.json names, is there but nobody answers at %s", r.PID, r.ControlURL)
+			"process %d, which running.json names, is there but nobody answers at %s", r.PID, control)
 		return
 	} else if err != nil {
 		e.add(check, Failing, "look into its log; restart it if it does not recover", "process %d does not answer: %v", r.PID, err)
 		return
 	}
 	e.running = &r
-	if err := ask(ctx, r.ControlURL+"/_weir/ready"); err != nil {
+	if err := ask(ctx, control+"/_weir/ready"); err != nil {
 		e.add(check, Failing, "its log says why: the database does not answer", "process %d lives and is not ready: %v", r.PID, err)
 	} else if r.Version != e.o.Version {
 		e.add(check, Warning, "restart the server to run the version that is installed", "process %d is ready and runs %s; this is %s", r.PID, r.Version, e.o.Version)
