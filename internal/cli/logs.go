@@ -179,7 +179,7 @@ func printLogEvent(out io.Writer, e *cwl.FilteredLogEvent, asJSON bool) error {
 		if err != nil {
 			return &failure{exitFailure, err}
 		}
-		return write(out, append(line, '\n'))
+		return write(out, []byte(printableJSON(string(line))+"\n"))
 	}
 	s := newScreen(out)
 	at := time.UnixMilli(aws.ToInt64(e.Timestamp)).UTC().Format("2006-01-02T15:04:05.000Z")

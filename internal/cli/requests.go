@@ -68,6 +68,7 @@ ends with exit code 3 when the server stops.`,
 	f.StringVar(&o.key, "key", "", "only requests with this API key, by its name or id")
 	f.StringVar(&o.verdict, "verdict", "", "only this verdict: admitted, refused, missed or broken")
 	f.StringVar(&o.status, "status", "", "only this status, such as 429, or this class, such as 4xx")
+	completeFlag(c, &t, "key", (*connection).keyNames)
 	return c
 }
 
@@ -122,7 +123,7 @@ func showLine(ctx context.Context, out io.Writer, line string, keys *keyNames, a
 	case line == "":
 		return nil
 	case asJSON:
-		return write(out, []byte(line+"\n"))
+		return write(out, []byte(printableJSON(line)+"\n"))
 	}
 	return printRequest(ctx, out, line, keys)
 }

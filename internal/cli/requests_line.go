@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -48,6 +50,24 @@ func (r *shownRequest) format(s *screen, key string) string {
 		r.Time.Local().Format("15:04:05"), fit(clean(r.Method), verbWidth), fit(clean(r.shortPath()), room),
 		fit(clean(key), keyWidth), s.paint(r.style(), fmt.Sprintf("%s %d", verdict, r.Status)),
 		float64(r.LatencyNs)/float64(time.Millisecond))
+}
+
+// printableJSON escapes what JSON may hold as it is and a terminal obeys, such
+// as U+009B, which is ESC [ in one character.
+func printableJSON(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		switch {
+		case r < 0x7f || unicode.IsPrint(r):
+			b.WriteRune(r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&b, "\\u%04x\\u%04x", high, low)
+		default:
+			fmt.Fprintf(&b, "\\u%04x", r)
+		}
+	}
+	return b.String()
 }
 
 func padTo(text string, width int) string {

@@ -287,3 +287,18 @@ func TestShortPath(t *testing.T) {
 		}
 	}
 }
+
+// TestPrintableJSON: the text is another, what it says is the same.
+func TestPrintableJSON(t *testing.T) {
+	said := "a/é日\u009b31m\u202e\U000e0041\U0001f600\x7f\x1b"
+	plain, err := json.Marshal(said)
+	must(t, err)
+	got := printableJSON(string(plain))
+	if !strings.Contains(got, `é日\u009b31m\u202e\udb40\udc41`) {
+		t.Errorf("%s", got)
+	}
+	var back string
+	if err := json.Unmarshal([]byte(got), &back); err != nil || back != said {
+		t.Errorf("%v: %q", err, back)
+	}
+}
