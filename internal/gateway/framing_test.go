@@ -56,6 +56,7 @@ func TestFramingRefusals(t *testing.T) {
 		{"identity", request("POST /prod/open", "", "Transfer-Encoding: identity"), badEncoding},
 		{"gzip and chunked", request("POST /prod/open", "", "Transfer-Encoding: gzip, chunked") + "0\r\n\r\n", badEncoding},
 		{"quoted chunked", request("POST /prod/open", "", `Transfer-Encoding: "chunked"`) + "0\r\n\r\n", badEncoding},
+		{"chunked with a Kelvin sign", request("POST /prod/open", "", "Transfer-Encoding: chun\u212Aed") + "0\r\n\r\n", badEncoding},
 		{"vertical tab before chunked", request("POST /prod/open", "", "Transfer-Encoding: \vchunked") + "0\r\n\r\n", badByte},
 		{"vertical tab before the colon", request("POST /prod/open", "", "Transfer-Encoding\v: chunked") + "0\r\n\r\n", badByte},
 		{"chunked over HTTP/1.0", "POST /_aws/execute-api/abc123/prod/open HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", badEncoding},

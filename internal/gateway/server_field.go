@@ -143,7 +143,7 @@ func (f *framing) field() {
 	case transferEncoding:
 		if f.head.encoded++; f.head.encoded > 1 || f.head.lengths > 0 {
 			f.problem = twoLengths
-		} else if !f.head.http11 || !bytes.EqualFold(value, []byte("chunked")) {
+		} else if !f.head.http11 || len(value) != len("chunked") || !bytes.EqualFold(value, []byte("chunked")) { // a Kelvin sign folds to k
 			f.problem = badEncoding
 		}
 	case expectName:

@@ -41,7 +41,7 @@ type Record struct {
 	KeyID        string        `json:"keyId,omitempty"`
 	PlanID       string        `json:"planId,omitempty"`
 	Verdict      string        `json:"verdict"`          // one of the above
-	Reason       string        `json:"reason,omitempty"` // gateway response type of a refusal: THROTTLED, QUOTA_EXCEEDED, INVALID_API_KEY …
+	Reason       string        `json:"reason,omitempty"` // of a refusal: a gateway response type such as THROTTLED, or what kept it from being a request: MALFORMED_REQUEST …
 	Detail       string        `json:"detail,omitempty"` // the execution log's sentence, for people
 	SourceIP     netip.Addr    `json:"sourceIp"`
 	UserAgent    string        `json:"userAgent,omitempty"`
