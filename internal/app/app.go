@@ -211,6 +211,9 @@ func (a *App) Running() Running {
 	if a.local != nil {
 		r.LocalURL = a.localURL()
 	}
+	if a.callersCert != nil && a.callersCert.SelfIssued() {
+		r.GatewayCA, _ = filepath.Abs(a.o.TLSCert)
+	}
 	if a.toolsCert != nil && a.toolsCert.SelfIssued() {
 		r.ControlCA, _ = filepath.Abs(a.o.ControlTLSCert)
 	}

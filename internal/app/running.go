@@ -19,7 +19,8 @@ type Running struct {
 	GatewayURL string `json:"gatewayUrl"` // "http://127.0.0.1:8080"
 	ControlURL string `json:"controlUrl"`
 	LocalURL   string `json:"localUrl,omitempty"`  // control without TLS on loopback, when ControlURL has TLS
-	ControlCA  string `json:"controlCa,omitempty"` // certificate file that a client of ControlURL has to trust
+	GatewayCA  string `json:"gatewayCa,omitempty"` // certificate file that a client of GatewayURL has to trust
+	ControlCA  string `json:"controlCa,omitempty"` // … of ControlURL
 	Account    string `json:"account"`
 	Region     string `json:"region"`
 	Version    string `json:"version"`

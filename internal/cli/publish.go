@@ -168,7 +168,7 @@ is let in: that is one call of the function, and of the quota.`,
 			}
 			p := newPublished(spec, made)
 			if server != nil {
-				p.onWeir(server.callerURL())
+				p.onWeir(server.callerURL(), server.running.GatewayCA)
 			} else {
 				p.Endpoint = publish.Endpoint(made)
 			}

@@ -106,15 +106,29 @@ func TestACurlLineFitsTheMethod(t *testing.T) {
 func TestWhereAPublicationIsReached(t *testing.T) {
 	for base, host := range map[string]string{
 		"http://127.0.0.1:8080":   "http://abc.execute-api.us-east-1.localhost:8080/live/x",
-		"https://localhost:8443":  "https://abc.execute-api.us-east-1.localhost:8443/live/x",
+		"https://localhost:8443":  "", // no certificate has that name
 		"http://gate.example:80":  "", // its names are not known here
 		"http://192.168.1.5:8080": "",
 	} {
 		p := published{APIID: "abc", Region: "us-east-1", Stage: "live", Path: "/x"}
-		p.onWeir(base)
+		p.onWeir(base, "")
 		if p.Endpoint != base+"/_aws/execute-api/abc/live/x" || p.Host != host {
 			t.Errorf("at %s it is %s and %q", base, p.Endpoint, p.Host)
 		}
+	}
+}
+
+// TestCurlTrustsTheServer: the printed lines work with a certificate that
+// issued itself.
+func TestCurlTrustsTheServer(t *testing.T) {
+	p := published{APIID: "abc", Stage: "live", Path: "/x", Methods: []string{"GET"}}
+	p.onWeir("https://127.0.0.1:8443", "/etc/my weir/tls.crt")
+	if got := p.curl(false); !strings.Contains(got, "--cacert '/etc/my weir/tls.crt' https://127.0.0.1:8443/") {
+		t.Errorf("got %s", got)
+	}
+	p.onWeir("https://gate.example:8443", "")
+	if got := p.curl(false); strings.Contains(got, "--cacert") {
+		t.Errorf("got %s", got)
 	}
 }
 

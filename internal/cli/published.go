@@ -34,6 +34,7 @@ type published struct {
 	Quota       *quotaFigure `json:"quota,omitempty"`
 	Changes     plannedCalls `json:"changes"` // the changing calls that were made
 	open        bool
+	ca          string // file that curl has to trust; "" when what it knows is enough
 }
 
 type quotaFigure struct {
@@ -55,15 +56,17 @@ func newPublished(spec publish.Spec, made publish.Publication) *published {
 }
 
 // onWeir fills in where callers reach it at a weir: by path, which every
-// client can, and by host where the names below localhost lead to it.
-func (p *published) onWeir(base string) {
+// client can, and by host where the names below localhost lead to it (no
+// certificate has those). ca is the file that a client has to trust.
+func (p *published) onWeir(base, ca string) {
+	p.ca = ca
 	p.Endpoint = base + "/_aws/execute-api/" + p.APIID + "/" + p.Stage + p.Path
 	u, err := url.Parse(base)
 	if err != nil {
 		return
 	}
 	ip := net.ParseIP(u.Hostname())
-	if u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
+	if u.Scheme == "https" || u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return
 	}
 	u.Host = p.APIID + ".execute-api." + p.Region + ".localhost:" + u.Port()
@@ -147,6 +150,9 @@ func (p *published) curl(withKey bool) string {
 		method = "POST"
 	}
 	words := []string{"curl", "-s", "-w", `' %{http_code}\n'`, "-X", method}
+	if p.ca != "" {
+		words = append(words, "--cacert", shellQuote(p.ca))
+	}
 	if withKey && !p.open {
 		words = append(words, "-H", shellQuote("x-api-key: "+p.Key))
 	}

@@ -149,7 +149,7 @@ func (u *up) publish(ctx, lasting context.Context) error {
 		return unfinished(err)
 	}
 	p := newPublished(u.spec, made)
-	p.onWeir(server.callerURL())
+	p.onWeir(server.callerURL(), server.running.GatewayCA)
 	out := u.cmd.OutOrStdout()
 	if err := u.shown.once(out, p); err != nil {
 		return err
