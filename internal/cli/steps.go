@@ -2,6 +2,7 @@ package cli
 
 import (
 	"io"
+	"os"
 
 	"weir/internal/cli/publish"
 )
@@ -28,15 +29,16 @@ var marks = map[publish.State]struct {
 // failure of what is reported.
 func (p *steps) report(e publish.Event) {
 	s := newScreen(p.out)
+	draws := s.terminal && os.Getenv("TERM") != "dumb"
 	detail := clean(e.Detail)
 	m, over := marks[e.State]
 	switch {
-	case s.terminal && !over:
+	case draws && !over:
 		if s.columns > 8 {
 			detail = cut(detail, s.columns-8)
 		}
 		s.printf("\r\x1b[K%s %s", s.paint(faint, "…"), detail)
-	case s.terminal:
+	case draws:
 		s.printf("\r\x1b[K%s %s", s.paint(m.style, m.mark), detail)
 		if e.State != publish.Done {
 			s.printf(" %s", s.paint(faint, string(e.State)))
