@@ -1,5 +1,6 @@
-// Package cli is weir's commands: serve starts an app; the others look at a
-// running server through what it wrote into its data folder.
+// Package cli is weir's commands: serve and up start an app; the others are
+// clients of a server, which they find by its data folder or by its URL, and
+// talk to it with AWS's own SDK.
 package cli
 
 import (

@@ -66,7 +66,7 @@ func (c *connection) rotate(cmd *cobra.Command, d *display, ref string, keepOld 
 	result := keyRotated{New: made, Old: oldKey{aws.ToString(old.Id), true}}
 	if !d.json {
 		if err := d.once(out, made); err != nil {
-			return err // the old key still works
+			return unprinted(made, err) // the old key still works
 		}
 	}
 	var closing error
@@ -74,16 +74,24 @@ func (c *connection) rotate(cmd *cobra.Command, d *display, ref string, keepOld 
 		if closing = c.setEnabled(ctx, result.Old.ID, false); closing == nil {
 			result.Old.Enabled = false
 		} else {
-			closing = &failure{exitFailure, fmt.Errorf("the new key works, but the old one, %s, could not be disabled and works too: 'weir keys disable %s' does it: %w", result.Old.ID, result.Old.ID, closing)}
+			closing = &failure{exitFailure, fmt.Errorf("the new key works, but disabling the old one, %s, failed, so it may still work: 'weir keys disable %s' tries again: %w", result.Old.ID, result.Old.ID, closing)}
 		}
 	}
 	if d.json {
-		return errors.Join(closing, printJSON(out, result))
+		if err := printJSON(out, result); err != nil {
+			return errors.Join(closing, unprinted(made, err))
+		}
+		return closing
 	}
 	if closing != nil {
 		return closing
 	}
 	return d.once(out, result)
+}
+
+// unprinted says how to have the value of a key that could not be printed.
+func unprinted(made *keyMade, err error) error {
+	return &failure{exitFailure, fmt.Errorf("printing the new key: %w: 'weir keys show %s --value' prints its value", err, made.ID)}
 }
 
 // replacement makes a key that is like old in all but ID and value.

@@ -189,7 +189,7 @@ func TestRotateFails(t *testing.T) {
 		{"not made", `POST /apikeys`, 1, "works as before", false},
 		{"not in the plan", `POST /usageplans/\w+/keys`, 1, "deleted again", false},
 		{"nor deleted again", `(POST /usageplans/\w+/keys|DELETE .*)`, 2, "delete it with 'weir keys delete ", false},
-		{"old not disabled", `PATCH .*`, 3, "works too", true},
+		{"old not disabled", `PATCH .*`, 3, "may still work", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s.t = t
@@ -221,6 +221,35 @@ func TestRotateFails(t *testing.T) {
 		})
 	}
 }
+
+// TestRotateCannotPrint: a value that nobody could read is not lost, and the
+// old key goes on working where that can be.
+func TestRotateCannotPrint(t *testing.T) {
+	s := stock(t)
+	for _, c := range []struct {
+		flags  []string
+		status int // of the old key
+	}{{nil, 200}, {[]string{"--json"}, 403}} {
+		made := decode[keyMade](t, s.does("keys", "create", "printed", "--plan", "ten-a-day", "--json"))
+		var errs strings.Builder
+		code := run(t.Context(), append([]string{"keys", "rotate", made.ID, "--data", s.data}, c.flags...), closedPipe{}, &errs)
+		m := regexp.MustCompile(`'weir keys show (\w+) --value'`).FindStringSubmatch(errs.String())
+		if code != exitFailure || m == nil {
+			t.Fatalf("exit %d: %s", code, errs.String())
+		}
+		if status := s.call(made.Value); status != c.status {
+			t.Errorf("%v: a call with the old key: %d, want %d", c.flags, status, c.status)
+		}
+		if status := s.call(strings.TrimSpace(s.does("keys", "show", m[1], "--value"))); status != 200 {
+			t.Errorf("%v: a call with the new key: %d", c.flags, status)
+		}
+	}
+}
+
+// closedPipe is a standard output that nobody reads any more.
+type closedPipe struct{}
+
+func (closedPipe) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
 // failing is the stocked server with calls that fail.
 func (s *stocked) failing(calls string) (endpoint string) {
