@@ -237,13 +237,15 @@ func (s *Service) findAction(t *table, method, path, text string) (*request, *Op
 // findTarget gives the operation that the header names. Path and query say
 // nothing in this protocol.
 func (s *Service) findTarget(t *table, r *http.Request, path string, body []byte) (*request, *Operation, error) {
-	name, ok := strings.CutPrefix(r.Header.Get(TargetHeader), s.Target+".")
+	target := r.Header.Get(TargetHeader)
+	name, ok := strings.CutPrefix(target, s.Target+".")
 	op := t.actions[name]
 	if !ok || op == nil || r.Method != http.MethodPost {
-		return nil, nil, &Error{
-			Code:    "UnknownOperationException",
-			Message: "The operation " + clip(r.Header.Get(TargetHeader)) + " is not served here",
+		message := "The operation " + clip(target) + " is not served here"
+		if target == "" {
+			message = "The header " + TargetHeader + " is missing: it names the operation"
 		}
+		return nil, nil, &Error{Code: "UnknownOperationException", Message: message}
 	}
 	return &request{method: r.Method, path: path, header: r.Header, body: body}, op, nil
 }
