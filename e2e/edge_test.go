@@ -23,6 +23,12 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	lam "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 )
 
 // selfSigned writes a certificate for 127.0.0.1 and localhost into dir, each
@@ -166,6 +172,36 @@ func TestControlOverTLS(t *testing.T) {
 		cmd.Env = append(s.environment(t), "AWS_CA_BUNDLE="+cert)
 		if out, err := cmd.CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != "arn:aws:iam::000000000000:root" {
 			t.Errorf("%v: %s", err, out)
+		}
+	})
+	t.Run("AWS's SDK over HTTP/2", func(t *testing.T) {
+		c := aws.Config{
+			Region: s.region, BaseEndpoint: aws.String(s.control), HTTPClient: insecure(t, true, true), RetryMaxAttempts: 1,
+			Credentials: credentials.NewStaticCredentialsProvider(s.keyID, s.secret, ""),
+		}
+		role, err := iam.NewFromConfig(c).CreateRole(t.Context(), &iam.CreateRoleInput{
+			RoleName:                 aws.String("r"),
+			AssumeRolePolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}`),
+		})
+		must(t, role, err)
+		dir := t.TempDir()
+		noise := make([]byte, 12<<20) // more than a call may have, and it does not shrink
+		_, _ = rand.Read(noise)
+		must(t, 0, os.WriteFile(filepath.Join(dir, "noise"), noise, 0o600))
+		must(t, 0, os.WriteFile(filepath.Join(dir, "f.py"), []byte("def f(event, context): return event\n"), 0o600))
+		made, err := lambda.NewFromConfig(c).CreateFunction(t.Context(), &lambda.CreateFunctionInput{
+			FunctionName: aws.String("large"), Runtime: lam.RuntimePython312, Handler: aws.String("f.f"), Role: role.Role.Arn,
+			Code: &lam.FunctionCode{ZipFile: zipFolder(t, dir)},
+		})
+		must(t, made, err)
+		if made.CodeSize < 12<<20 {
+			t.Errorf("%d bytes arrived", made.CodeSize)
+		}
+		res, err := insecure(t, true, true).Get(s.control + "/_weir/health")
+		must(t, res, err)
+		_ = res.Body.Close()
+		if res.ProtoMajor != 2 {
+			t.Errorf("the control address speaks %s", res.Proto)
 		}
 	})
 	t.Run("a function's endpoint", func(t *testing.T) {
