@@ -78,6 +78,11 @@ func Restore(ctx context.Context, r io.Reader, data string) (m *Manifest, err er
 		if err == nil {
 			return
 		}
+		// The folder was empty, so what is there is ours. Last goes what keeps
+		// servers away.
+		for _, name := range placed {
+			_ = os.RemoveAll(filepath.Join(data, name))
+		}
 		_ = os.RemoveAll(aside)
 		_ = store.RemoveLock(data)
 		if made {
@@ -172,13 +177,16 @@ func openOnce(ctx context.Context, dir string) error {
 	return err
 }
 
+// placed is what a backup makes of a data folder.
+var placed = []string{"code", rootKeyName, secretName, databaseName}
+
 // putInPlace moves what was unpacked one level up. While the folder that held
 // it is there, no server starts: a crash in between is not taken for a restore.
 func putInPlace(aside, data string) error {
 	if err := store.RemoveLock(aside); err != nil {
 		return err
 	}
-	for _, name := range []string{"code", rootKeyName, secretName, databaseName} {
+	for _, name := range placed {
 		if err := os.Rename(filepath.Join(aside, name), filepath.Join(data, name)); err != nil {
 			return err
 		}
