@@ -47,7 +47,7 @@ func (r *shownRequest) format(s *screen, key string) string {
 	}
 	verdict := fit(clean(strings.TrimSpace(r.Verdict+" "+r.Reason)), verdictWidth)
 	return fmt.Sprintf("%s %s %s %s %s %6.1f ms",
-		r.Time.Local().Format("15:04:05"), fit(clean(r.Method), verbWidth), fit(clean(r.shortPath()), room),
+		r.Time.Local().Format("15:04:05"), fit(orDash(clean(r.Method)), verbWidth), fit(orDash(clean(r.shortPath())), room),
 		fit(clean(key), keyWidth), s.paint(r.style(), fmt.Sprintf("%s %d", verdict, r.Status)),
 		float64(r.LatencyNs)/float64(time.Millisecond))
 }
@@ -72,6 +72,15 @@ func printableJSON(text string) string {
 
 func padTo(text string, width int) string {
 	return text + strings.Repeat(" ", max(0, width-utf8.RuneCountInString(text)))
+}
+
+// orDash stands in for what a request had not: refused before it was one, it
+// has no verb and no path.
+func orDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
 }
 
 func (r *shownRequest) style() style {

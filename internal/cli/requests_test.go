@@ -260,6 +260,7 @@ func TestRequestLine(t *testing.T) {
 		{"admitted in colour", base(func(*shownRequest) {}), 80, true, "POST   /live/hello     me         \x1b[32madmitted                200\x1b[0m    1.2 ms"},
 		{"refused in colour", base(func(r *shownRequest) { r.Verdict, r.Reason, r.Status = "refused", "QUOTA_EXCEEDED", 429 }), 80, true, "POST   /live/hello     me         \x1b[33mrefused QUOTA_EXCEEDED  429\x1b[0m    1.2 ms"},
 		{"failed in colour", base(func(r *shownRequest) { r.Status, r.Reason = 502, "DEFAULT_5XX" }), 80, true, "POST   /live/hello     me         \x1b[31madmitted DEFAULT_5XX    502\x1b[0m    1.2 ms"},
+		{"refused before it was a request", &shownRequest{Verdict: "refused", Reason: "BAD", Status: 400}, 80, false, "-      -               me         refused BAD             400    0.0 ms"},
 		{"what strangers choose", base(func(r *shownRequest) { r.Method, r.Path = "\x1b[2J", "/\x1b]0;x\x07\u202e\u00e9" }), 0, false, `\x1b[2J /\x1b]0;x\a\u202eé           me         admitted                200    1.2 ms`},
 	} {
 		if got := c.r.format(&screen{columns: c.width, colour: c.colours}, "me")[len("15:04:05 "):]; got != c.want {
