@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -238,4 +240,34 @@ func TestForwardedLeavesOtherHeaders(t *testing.T) {
 	if len(req.Header) != 2 || req.Header[0].Name != "A" || req.Header[1].Name != "b" {
 		t.Errorf("headers %v", req.Header)
 	}
+}
+
+// fed is a connection that was sent some bytes and then ended.
+type fed struct {
+	net.Conn
+	sent io.Reader
+}
+
+func (f fed) Read(p []byte) (int, error) { return f.sent.Read(p) }
+
+// FuzzProxyHeader: whatever comes, it is refused, or the client is named and
+// all that came behind the header is still there.
+func FuzzProxyHeader(f *testing.F) {
+	get := request("GET /prod", "")
+	f.Add([]byte("PROXY TCP4 192.0.2.1 198.51.100.1 4711 443\r\n" + get))
+	f.Add([]byte("PROXY UNKNOWN\r\n" + get))
+	f.Add([]byte(version2(f, "[2001:db8::1]:4711", "[2001:db8::2]:443", proxyproto.TLV{Type: proxyproto.PP2_TYPE_NOOP, Value: []byte("x")}) + get))
+	f.Add([]byte(string(proxyproto.SIGV2) + "\x20\x00\x00\x00" + get))
+	s := NewServer(quiet(f, hello), ServerOptions{TrustedProxies: loopback, ProxyProtocol: true})
+	s.log = slog.New(slog.DiscardHandler)
+	f.Fuzz(func(t *testing.T, sent []byte) {
+		c := &conn{Conn: fed{sent: bytes.NewReader(sent)}, server: s, source: netip.MustParseAddr("127.0.0.1")}
+		if c.readProxyHeader() != nil {
+			return
+		}
+		rest, err := io.ReadAll(c.Conn)
+		if err != nil || len(rest) >= len(sent) || !bytes.HasSuffix(sent, rest) || !c.source.IsValid() {
+			t.Errorf("%q: the client is %s, and %q is left: %v", sent, c.source, rest, err)
+		}
+	})
 }
