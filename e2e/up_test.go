@@ -114,6 +114,13 @@ func (u *uprun) line(comment string) string {
 	return m[1]
 }
 
+// told waits for a text of standard error, which is read beside standard
+// output and may come a moment after it.
+func (u *uprun) told(text string) {
+	u.t.Helper()
+	within(u.t, 20*time.Second, text, func() bool { return strings.Contains(u.errs.String(), text) })
+}
+
 func (u *uprun) value(name string) string {
 	u.t.Helper()
 	m := regexp.MustCompile(`(?m)^` + name + ` +(\S+)`).FindStringSubmatch(u.out.String())
@@ -171,9 +178,8 @@ func TestUpProvesItsLimits(t *testing.T) {
 	if again.value("key") != key {
 		t.Error("the key is another")
 	}
-	if !strings.Contains(again.errs.String(), "function timestamper: changed\n") || !strings.Contains(again.errs.String(), "stage default: unchanged\n") {
-		t.Errorf("the second up told:\n%s", again.errs)
-	}
+	again.told("function timestamper: changed\n")
+	again.told("stage default: unchanged\n")
 	if got := paste(t, again.line("200")); !strings.HasSuffix(got, `{"message":"Limit Exceeded"} 429`+"\n") && !strings.Contains(got, "Too Many Requests") {
 		t.Errorf("the quota was forgotten: %s", got)
 	}
@@ -275,8 +281,9 @@ func TestUpJoinsARunningServer(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	s := start(t, data)
 	u := startUp(t, data, "../examples/timestamper", "--rate", "100", "--burst", "100", "--quota", "none")
-	if !strings.Contains(u.errs.String(), "a server runs on "+data+" already") || !strings.HasPrefix(u.value("endpoint"), s.gateway) {
-		t.Errorf("it told:\n%s", u.errs)
+	u.told("a server runs on " + data + " already")
+	if !strings.HasPrefix(u.value("endpoint"), s.gateway) {
+		t.Errorf("it published to %s, the server is at %s", u.value("endpoint"), s.gateway)
 	}
 	u.interrupt()
 	if !strings.Contains(u.errs.String(), "the server goes on\n") {

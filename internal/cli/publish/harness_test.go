@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -227,5 +226,3 @@ func must[T any](t *testing.T) func(v T, err error) T {
 		return v
 	}
 }
-
-func describe(format string, args ...any) string { return fmt.Sprintf(format, args...) }

@@ -2,6 +2,7 @@ package publish
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -34,7 +35,7 @@ func listRoles(ctx context.Context, r *run) (lines []string, err error) {
 		if err != nil {
 			return nil, err
 		}
-		lines = append(lines, describe("role %s with %d policies", *role.RoleName, len(policies.AttachedPolicies)))
+		lines = append(lines, fmt.Sprintf("role %s with %d policies", *role.RoleName, len(policies.AttachedPolicies)))
 	}
 	return lines, nil
 }
@@ -59,9 +60,9 @@ func listFunctions(ctx context.Context, r *run) (lines []string, err error) {
 		if f.Environment != nil {
 			env = f.Environment.Variables
 		}
-		lines = append(lines, describe("function %s %s %s %d MB %d s code %s env %v", *f.FunctionName, f.Runtime, *f.Handler, *f.MemorySize, *f.Timeout, *f.CodeSha256, env))
+		lines = append(lines, fmt.Sprintf("function %s %s %s %d MB %d s code %s env %v", *f.FunctionName, f.Runtime, *f.Handler, *f.MemorySize, *f.Timeout, *f.CodeSha256, env))
 		for _, id := range slices.Sorted(maps.Keys(state.statements)) {
-			lines = append(lines, describe("  permission %s %s", id, idInARN.ReplaceAllString(state.statements[id], "${1}ID/")))
+			lines = append(lines, fmt.Sprintf("  permission %s %s", id, idInARN.ReplaceAllString(state.statements[id], "${1}ID/")))
 		}
 	}
 	return lines, nil
@@ -85,7 +86,7 @@ func listAPIs(ctx context.Context, r *run) (lines []string, err error) {
 				if err != nil {
 					return nil, err
 				}
-				lines = append(lines, describe("    method %s key %t to %s", verb, *m.ApiKeyRequired, aws.ToString(m.MethodIntegration.Uri)))
+				lines = append(lines, fmt.Sprintf("    method %s key %t to %s", verb, *m.ApiKeyRequired, aws.ToString(m.MethodIntegration.Uri)))
 			}
 		}
 		stages, err := r.agw.GetStages(ctx, &apigateway.GetStagesInput{RestApiId: api.Id})
@@ -98,10 +99,10 @@ func listAPIs(ctx context.Context, r *run) (lines []string, err error) {
 				return nil, err
 			}
 			all := s.MethodSettings["*/*"]
-			lines = append(lines, describe("  stage %s throttle %v %d serves", *s.StageName, all.ThrottlingRateLimit, all.ThrottlingBurstLimit))
+			lines = append(lines, fmt.Sprintf("  stage %s throttle %v %d serves", *s.StageName, all.ThrottlingRateLimit, all.ThrottlingBurstLimit))
 			for _, path := range slices.Sorted(maps.Keys(d.ApiSummary)) {
 				for _, verb := range slices.Sorted(maps.Keys(d.ApiSummary[path])) {
-					lines = append(lines, describe("    %s %s key %t", verb, path, d.ApiSummary[path][verb].ApiKeyRequired))
+					lines = append(lines, fmt.Sprintf("    %s %s key %t", verb, path, d.ApiSummary[path][verb].ApiKeyRequired))
 				}
 			}
 		}
@@ -115,9 +116,9 @@ func listPlans(ctx context.Context, r *run) (lines []string, err error) {
 		return nil, err
 	}
 	for _, p := range plans.Items {
-		text := describe("plan %s %v/%d", *p.Name, p.Throttle.RateLimit, p.Throttle.BurstLimit)
+		text := fmt.Sprintf("plan %s %v/%d", *p.Name, p.Throttle.RateLimit, p.Throttle.BurstLimit)
 		if p.Quota != nil {
-			text += describe(" quota %d/%s", p.Quota.Limit, p.Quota.Period)
+			text += fmt.Sprintf(" quota %d/%s", p.Quota.Limit, p.Quota.Period)
 		}
 		for _, s := range p.ApiStages {
 			text += " stage " + *s.Stage
@@ -136,7 +137,7 @@ func listPlans(ctx context.Context, r *run) (lines []string, err error) {
 		return nil, err
 	}
 	for _, k := range keys.Items {
-		lines = append(lines, describe("key %s enabled %t", *k.Name, k.Enabled))
+		lines = append(lines, fmt.Sprintf("key %s enabled %t", *k.Name, k.Enabled))
 	}
 	return lines, nil
 }
