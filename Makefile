@@ -27,8 +27,9 @@ e2e: ## Run only the end-to-end tests, verbosely
 
 check: lint test ## Lint, then test
 
-lint: ## gofumpt, go vet and staticcheck, also for macOS and Windows; each must be silent
+lint: ## gofumpt, go mod tidy, go vet and staticcheck, also for macOS and Windows; each must be silent
 	@out="$$($(TOOL) gofumpt -l cmd internal e2e examples)"; test -z "$$out" || { echo "gofumpt would change (make format):"; echo "$$out"; exit 1; }
+	$(GO) mod tidy -diff
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
 	GOOS=darwin $(GO) vet ./cmd/... ./internal/...
