@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -145,7 +144,7 @@ func TestHTTP2LargeBodies(t *testing.T) {
 		{"declared, one more", maxBody + 1, maxBody + 1, 413},
 		{"not declared, the limit", maxBody, -1, 200},
 		{"not declared, one more", maxBody + 1, -1, 413},
-		{"more than is read without a turn", freeBody, -1, 200},
+		{"more than is not counted", firstBody + 1, -1, 200},
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), "GET", "https://"+r.addr+"/_aws/execute-api/abc123/prod", io.LimitReader(zeros{}, int64(c.size)))
 		if err != nil {
@@ -168,45 +167,76 @@ func TestHTTP2LargeBodies(t *testing.T) {
 	}
 }
 
-// TestHTTP2LargeBodiesTakeTurns: not every stream of a connection holds one.
-func TestHTTP2LargeBodiesTakeTurns(t *testing.T) {
+// TestHTTP2ManyLargeBodies: bodies that together are far more than may be on the
+// way on one connection all arrive, whatever their order.
+func TestHTTP2ManyLargeBodies(t *testing.T) {
 	r := newRig(t, ServerOptions{Certificate: certificate(t)})
-	var entered atomic.Int32
-	release := make(chan struct{})
-	r.invoker.does(func(context.Context, *invocation.Invocation) (*invocation.Result, error) {
-		entered.Add(1)
-		<-release
-		return &invocation.Result{Payload: []byte(`{"body":"late"}`)}, nil
-	})
 	client := client2(t)
-	const calls = 3 * maxLarge
+	url := "https://" + r.addr + "/_aws/execute-api/abc123/prod/open"
+	first, err := client.Post(url, "", nil) // the calls after it share its connection
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = first.Body.Close()
+	const calls = 32
 	answers := make(chan string, calls)
 	for range calls {
 		go func() {
-			resp, err := client.Post("https://"+r.addr+"/_aws/execute-api/abc123/prod/open", "", io.LimitReader(zeros{}, 2*freeBody))
+			resp, err := client.Post(url, "", io.LimitReader(zeros{}, 4*maxWindow))
 			if err != nil {
 				answers <- err.Error()
 				return
 			}
-			text, _ := io.ReadAll(resp.Body)
 			_ = resp.Body.Close()
-			answers <- string(text)
+			answers <- resp.Status
 		}()
 	}
-	for entered.Load() < maxLarge {
-		time.Sleep(time.Millisecond)
-	}
-	small, err := client.Post("https://"+r.addr+"/_aws/execute-api/abc123/prod/keyed", "", strings.NewReader("{}"))
-	if err != nil || small.StatusCode != 403 {
-		t.Errorf("a small one meanwhile: %v, %v", small, err)
-	}
-	_ = small.Body.Close()
-	if n := entered.Load(); n != maxLarge {
-		t.Errorf("%d large bodies at a time, want %d", n, maxLarge)
-	}
-	close(release)
 	for range calls {
-		if got := <-answers; got != "late" {
+		if got := <-answers; got != "200 OK" {
+			t.Errorf("got %q", got)
+		}
+	}
+	if used := r.server.bodies.used.Load(); used != 0 {
+		t.Errorf("%d bytes are still counted", used)
+	}
+}
+
+// TestHTTP2BodyMemoryIsBounded: the streams of one connection share what the
+// bodies of all requests may take, small bodies as well.
+func TestHTTP2BodyMemoryIsBounded(t *testing.T) {
+	r := newRig(t, ServerOptions{Certificate: certificate(t), MaxBodyMemory: 300_000})
+	entered, release := make(chan struct{}), make(chan struct{})
+	r.invoker.does(func(context.Context, *invocation.Invocation) (*invocation.Result, error) {
+		entered <- struct{}{}
+		<-release
+		return &invocation.Result{Payload: []byte(`{}`)}, nil
+	})
+	client := client2(t)
+	post := func(size int) string {
+		resp, err := client.Post("https://"+r.addr+"/_aws/execute-api/abc123/prod/open", "", strings.NewReader(strings.Repeat("x", size)))
+		if err != nil {
+			return err.Error()
+		}
+		_ = resp.Body.Close()
+		return resp.Status
+	}
+	const held = 5
+	answers := make(chan string, held+1)
+	for range held {
+		go func() { answers <- post(60_000) }()
+		<-entered
+	}
+	if got := post(60_000); got != "503 Service Unavailable" {
+		t.Errorf("one more: %s", got)
+	}
+	if rec := r.lastRecord(); rec.Reason != "OUT_OF_BODY_MEMORY" {
+		t.Errorf("record %+v", rec)
+	}
+	go func() { answers <- post(firstBody) }()
+	<-entered
+	close(release)
+	for range held + 1 {
+		if got := <-answers; got != "200 OK" {
 			t.Errorf("got %q", got)
 		}
 	}

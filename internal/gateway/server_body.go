@@ -11,11 +11,12 @@ import (
 // Sizes of bodies in memory.
 const (
 	firstBody = 4 << 10  // bytes that a body is given before it is known to be longer
-	smallBody = 64 << 10 // bytes of a body that are not counted
+	smallBody = 64 << 10 // bytes of a body that are not counted; firstBody on HTTP/2
 )
 
 // bodyMemory is what the bodies over smallBody of all requests that a server
-// reads and serves take together.
+// reads and serves take together. A connection over HTTP/2 has a hundred of
+// them, so there it is those over firstBody.
 type bodyMemory struct {
 	most int64
 	used atomic.Int64
@@ -24,7 +25,16 @@ type bodyMemory struct {
 // bodyBuffer is where one request's body is read into.
 type bodyBuffer struct {
 	bytes   []byte
-	counted int // bytes of it that bodyMemory counts
+	counted int  // bytes of it that bodyMemory counts
+	shared  bool // the connection has others at the same time
+}
+
+// free is how many bytes are not counted.
+func (b *bodyBuffer) free() int {
+	if b.shared {
+		return firstBody
+	}
+	return smallBody
 }
 
 // read reads a body as it comes: memory is taken for what has come, never for
@@ -36,6 +46,9 @@ func (m *bodyMemory) read(b *bodyBuffer, from io.Reader, length, limit int) (*pr
 		full = min(length, full)
 	}
 	b.bytes = b.bytes[:0]
+	if cap(b.bytes) > b.free() {
+		b.bytes = nil
+	}
 	for len(b.bytes) != length {
 		if len(b.bytes) == cap(b.bytes) && !m.grow(b, full) {
 			return noMemory, nil
@@ -58,7 +71,7 @@ func (m *bodyMemory) read(b *bodyBuffer, from io.Reader, length, limit int) (*pr
 func (m *bodyMemory) grow(b *bodyBuffer, full int) bool {
 	have := len(b.bytes)
 	size := max(have+1, min(full, max(firstBody, 2*have)))
-	if size > smallBody {
+	if size > b.free() {
 		more := int64(size - b.counted)
 		if m.used.Add(more) > m.most {
 			m.used.Add(-more)
@@ -73,7 +86,7 @@ func (m *bodyMemory) grow(b *bodyBuffer, full int) bool {
 // release ends the use of a body, of which small memory is kept for the next.
 func (m *bodyMemory) release(b *bodyBuffer) {
 	m.used.Add(-int64(b.counted))
-	b.counted = 0
+	b.counted, b.shared = 0, false
 	if cap(b.bytes) > smallBody {
 		b.bytes = nil
 	}

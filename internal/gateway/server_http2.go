@@ -25,8 +25,6 @@ const (
 	maxHeaderList = 64 << 10  // bytes of a header list that is read at all; over maxHeader it is refused all the same
 	maxFrame      = 16 << 10  // bytes of a frame
 	maxWindow     = 256 << 10 // bytes of one body that are on the way
-	freeBody      = 64 << 10  // bytes of a body that may be read without waiting
-	maxLarge      = 4         // bodies over freeBody at a time; the others wait
 )
 
 // http2Server serves HTTP/2 to the same line as the engine. net/http does it, on
@@ -140,8 +138,7 @@ func (h *http2Server) handle(w http.ResponseWriter, r *http.Request) {
 		x.reset()
 		exchanges.Put(x)
 	}()
-	release, problem := h.accept(c, w, r, x)
-	defer release()
+	problem := h.accept(c, w, r, x)
 	switch {
 	case problem != nil:
 		h.refuse(w, problem)
@@ -155,37 +152,35 @@ func (h *http2Server) handle(w http.ResponseWriter, r *http.Request) {
 }
 
 // accept makes a Request of one stream. What is no request on HTTP/1.1 is none
-// here: the head is written as it would be there, and framing reads it. release
-// is called when the request has ended.
-func (h *http2Server) accept(c *headTimer, w http.ResponseWriter, r *http.Request, x *exchange) (release func(), found *problem) {
-	release = func() {}
+// here: the head is written as it would be there, and framing reads it.
+func (h *http2Server) accept(c *headTimer, w http.ResponseWriter, r *http.Request, x *exchange) (found *problem) {
 	req := &x.req
 	line, lines := headOf(r)
 	var f framing
 	for _, part := range [][]byte{line, lines} {
 		if f.scan(part); f.problem != nil {
-			return release, f.problem
+			return f.problem
 		}
 	}
 	if req.Host, req.Path, req.Query, found = target(r.Host, r.RequestURI); found != nil {
-		return release, found
+		return found
 	}
 	room := h.server.roomFor(req.Host, req.Path)
 	if f.left > int64(room.bytes) {
-		return release, tooLong(room.bytes)
+		return tooLong(room.bytes)
 	}
-	if req.Body, release, found = h.body(x, r, w, room, c.large); found != nil {
-		return release, found
+	if found = h.body(x, r, w, room); found != nil {
+		return found
 	}
 	if f.head.lengths > 0 && f.left != int64(len(req.Body)) {
-		return release, incomplete
+		return incomplete
 	}
 	req.Proto, req.Received = r.Proto, time.Now()
 	req.Header = appendFields(req.Header[:0], lines)
 	req.Method = verb(r.Method, req.Header)
 	c.introduce(req)
 	identify(req)
-	return release, nil
+	return nil
 }
 
 // headOf is the head of a request as HTTP/1.1 would have it: the request line,
@@ -215,44 +210,23 @@ func headOf(r *http.Request) (line, lines []byte) {
 	return line, append(lines, "\r\n"...)
 }
 
-// body reads a whole body. Large ones take their turn, so that the streams of
-// one connection do not hold a hundred of them in memory; release gives the
-// turn back.
-func (h *http2Server) body(x *exchange, r *http.Request, w http.ResponseWriter, room room, large chan struct{}) (_ []byte, release func(), found *problem) {
-	release = func() {}
+// body reads a whole body, at once: one that waited would keep the room of the
+// connection that the others need to come.
+func (h *http2Server) body(x *exchange, r *http.Request, w http.ResponseWriter, room room) *problem {
 	if r.ContentLength == 0 {
-		return nil, release, nil
+		return nil
 	}
-	end := time.Now().Add(room.time)
-	_ = http.NewResponseController(w).SetReadDeadline(end)
-	var read bytes.Buffer
-	_, err := read.ReadFrom(io.LimitReader(r.Body, freeBody))
-	body := read.Bytes()
-	if err == nil && len(body) == freeBody {
-		turn := time.NewTimer(time.Until(end))
-		defer turn.Stop()
-		select {
-		case large <- struct{}{}:
-			release = func() { <-large }
-		case <-turn.C:
-			return nil, release, tooSlow
-		case <-r.Context().Done():
-			return nil, release, incomplete
-		}
-		found, err = h.server.bodies.read(&x.body, io.MultiReader(&read, r.Body), int(r.ContentLength), room.bytes)
-		body = x.body.bytes
-	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(room.time))
+	x.body.shared = true
+	found, err := h.server.bodies.read(&x.body, r.Body, int(r.ContentLength), room.bytes)
 	switch {
-	case found != nil:
-		return nil, release, found
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, release, tooSlow
+		return tooSlow
 	case err != nil:
-		return nil, release, incomplete // as a rule nobody is left to read it
-	case len(body) > room.bytes: // of a room that is smaller than freeBody
-		return nil, release, tooLong(room.bytes)
+		return incomplete // as a rule nobody is left to read it
 	}
-	return body, release, nil
+	x.req.Body = x.body.bytes
+	return found
 }
 
 // write sends an answer.

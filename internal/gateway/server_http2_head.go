@@ -14,7 +14,6 @@ import (
 type headTimer struct {
 	*conn
 	timeout time.Duration
-	large   chan struct{} // turns of large bodies, see maxLarge
 	once    sync.Once
 	closed  chan struct{} // when Close was called
 
@@ -39,8 +38,7 @@ const (
 func newHeadTimer(p *prepared, timeout time.Duration) *headTimer {
 	t := &headTimer{
 		conn: p.conn, timeout: timeout,
-		large: make(chan struct{}, maxLarge), closed: make(chan struct{}),
-		preface: len(preface), head: make([]byte, 0, frameHead),
+		closed: make(chan struct{}), preface: len(preface), head: make([]byte, 0, frameHead),
 	}
 	t.arm(true)
 	return t
