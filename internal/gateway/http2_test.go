@@ -242,6 +242,63 @@ func TestHTTP2BodyMemoryIsBounded(t *testing.T) {
 	}
 }
 
+// TestHTTP2RequestsCountAsConnections: on one connection as many requests run as
+// there may be connections, and a place that is left is given again.
+func TestHTTP2RequestsCountAsConnections(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		options ServerOptions
+	}{
+		{"in total", ServerOptions{MaxConnections: 3}},
+		{"of one address", ServerOptions{MaxConnections: 9, MaxConnectionsPerAddress: 3}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.options.Certificate = certificate(t)
+			r := newRig(t, c.options)
+			entered, release := make(chan struct{}), make(chan struct{})
+			r.invoker.does(func(context.Context, *invocation.Invocation) (*invocation.Result, error) {
+				entered <- struct{}{}
+				<-release
+				return &invocation.Result{Payload: []byte(`{}`)}, nil
+			})
+			client := client2(t)
+			get := func() string {
+				resp, err := client.Get("https://" + r.addr + "/_aws/execute-api/abc123/prod/open")
+				if err != nil {
+					return err.Error()
+				}
+				_ = resp.Body.Close()
+				return resp.Status
+			}
+			answers := make(chan string, 3)
+			ask := func() {
+				go func() { answers <- get() }()
+				<-entered
+			}
+			for range 3 {
+				ask()
+			}
+			if got := get(); got != "503 Service Unavailable" {
+				t.Errorf("one more: %s", got)
+			}
+			if rec := r.lastRecord(); rec.Reason != "TOO_MANY_CONNECTIONS" {
+				t.Errorf("record %+v", rec)
+			}
+			release <- struct{}{}
+			if got := <-answers; got != "200 OK" {
+				t.Errorf("got %s", got)
+			}
+			ask()
+			close(release)
+			for range 3 {
+				if got := <-answers; got != "200 OK" {
+					t.Errorf("got %s", got)
+				}
+			}
+		})
+	}
+}
+
 // TestHTTP2SlowCallersAreCutOff: a head that comes byte by byte ends the
 // connection, a body its stream.
 func TestHTTP2SlowCallersAreCutOff(t *testing.T) {

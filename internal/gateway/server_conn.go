@@ -114,6 +114,7 @@ type conn struct {
 	preparing atomic.Bool // what comes before the first request is under way
 
 	counted netip.Addr // the client it counts for, guarded by connections.mu; invalid: none
+	streams int        // requests over HTTP/2 that run, guarded by connections.mu
 }
 
 // connOf is the connection that the engine serves; nil when it is none of ours.

@@ -123,6 +123,12 @@ func (h *http2Server) shutdown(ctx context.Context) {
 func (h *http2Server) handle(w http.ResponseWriter, r *http.Request) {
 	s := h.server
 	c := r.Context().Value(connKey{}).(*headTimer)
+	if !s.open.begin(c.conn) {
+		h.refuse(w, tooManyStreams)
+		s.gateway.refused(tooManyStreams, c.conn)
+		return
+	}
+	defer s.open.end(c.conn)
 	x := exchanges.Get().(*exchange)
 	defer func() {
 		if p := recover(); p != nil {

@@ -8,8 +8,8 @@ import (
 )
 
 // connections are the open ones of a Server, counted in total and by client.
-// It is asked once when a connection begins and once when it ends, never for a
-// request.
+// It is asked once when a connection begins and once when it ends, and for the
+// requests of one over HTTP/2, never for those over HTTP/1.1.
 type connections struct {
 	max, perAddress int // 0: no cap
 	log             *slog.Logger
@@ -17,7 +17,8 @@ type connections struct {
 
 	mu      sync.Mutex // guards what follows
 	all     map[*conn]struct{}
-	clients map[netip.Addr]int
+	streams int                // that count, see begin
+	clients map[netip.Addr]int // connections and streams
 }
 
 func (k *connections) init(o ServerOptions, log *slog.Logger) {
@@ -69,14 +70,53 @@ func (k *connections) claim(c *conn, client netip.Addr) bool {
 func (k *connections) remove(c *conn) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	delete(k.all, c)
-	if !c.counted.IsValid() {
+	if _, open := k.all[c]; !open {
 		return
 	}
-	if k.clients[c.counted]--; k.clients[c.counted] <= 0 {
-		delete(k.clients, c.counted)
+	delete(k.all, c)
+	k.leave(c.counted)
+}
+
+// leave takes one from what a client has, if it counts at all.
+func (k *connections) leave(client netip.Addr) {
+	if !client.IsValid() {
+		return
 	}
-	c.counted = netip.Addr{}
+	if k.clients[client]--; k.clients[client] <= 0 {
+		delete(k.clients, client)
+	}
+}
+
+// begin counts a request over HTTP/2. A hundred of them come on one connection
+// and take as much as a connection each, so all but the first that runs count
+// as one. It says no, and counts nothing, when there are too many.
+func (k *connections) begin(c *conn) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if c.streams > 0 {
+		if k.max > 0 && len(k.all)+k.streams >= k.max {
+			return false
+		}
+		if c.counted.IsValid() {
+			if k.clients[c.counted] >= k.perAddress {
+				return false
+			}
+			k.clients[c.counted]++
+		}
+		k.streams++
+	}
+	c.streams++
+	return true
+}
+
+// end is for each request that began, also when its connection is gone.
+func (k *connections) end(c *conn) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if c.streams--; c.streams > 0 {
+		k.streams--
+		k.leave(c.counted)
+	}
 }
 
 // count is how many are open.

@@ -116,6 +116,26 @@ func TestConnectionsAreCountedDown(t *testing.T) {
 	}
 }
 
+// TestRequestsOfAClosedConnectionAreCountedDown: they run on when it is gone.
+func TestRequestsOfAClosedConnectionAreCountedDown(t *testing.T) {
+	var k connections
+	k.init(ServerOptions{MaxConnections: 9, MaxConnectionsPerAddress: 9}, nil)
+	c := &conn{}
+	if !k.add(c) || !k.claim(c, netip.MustParseAddr("192.0.2.1")) || !k.begin(c) || !k.begin(c) || !k.begin(c) {
+		t.Fatal("refused")
+	}
+	k.end(c)
+	k.remove(c)
+	if k.streams != 1 || len(k.clients) != 1 {
+		t.Errorf("%d requests and clients %v are counted while two run", k.streams, k.clients)
+	}
+	k.end(c)
+	k.end(c)
+	if len(k.all) != 0 || k.streams != 0 || len(k.clients) != 0 {
+		t.Errorf("left: %d connections, %d requests, clients %v", len(k.all), k.streams, k.clients)
+	}
+}
+
 // TestSlowCallersAreCutOff sends a byte at a time, each of them soon enough: it
 // is the whole that has to be there in time.
 func TestSlowCallersAreCutOff(t *testing.T) {

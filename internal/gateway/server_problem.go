@@ -30,6 +30,7 @@ const (
 	reasonHeader      = "HEADER_TOO_LARGE"
 	reasonExpectation = "EXPECTATION_FAILED"
 	reasonMemory      = "OUT_OF_BODY_MEMORY"
+	reasonStreams     = "TOO_MANY_CONNECTIONS"
 )
 
 func malformed(detail string) *problem {
@@ -67,6 +68,7 @@ var (
 	headerTooLarge     = &problem{431, "", "", reasonHeader, "The header lines are longer than 10240 bytes."}
 	trailerTooLarge    = &problem{431, "", "", reasonHeader, "The trailer lines are longer than 4096 bytes."}
 	noMemory           = &problem{503, "application/json", `{"message":"Service Unavailable"}`, reasonMemory, "The bodies of all requests take as much memory as they may."}
+	tooManyStreams     = &problem{503, "application/json", `{"message":"Service Unavailable"}`, reasonStreams, "As many requests over HTTP/2 run as there may be connections."}
 	broken             = &problem{500, "application/json", string(bodies[default5XX]), default5XX, "Reading the request failed on our side; the server's log says how."}
 )
 
