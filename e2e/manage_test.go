@@ -65,8 +65,8 @@ func knowsEndpoints(t *testing.T, cli string) bool {
 	return false
 }
 
-// TestWatchEndsWell: --watch appends to a pipe and repaints a terminal, and
-// Ctrl-C ends it with 0 in both.
+// TestWatchEndsWell: --watch appends to a pipe and to a terminal that obeys
+// nothing, repaints any other, and Ctrl-C ends it with 0 in all.
 func TestWatchEndsWell(t *testing.T) {
 	t.Parallel()
 	s := start(t, filepath.Join(t.TempDir(), "data"))
@@ -81,26 +81,31 @@ func TestWatchEndsWell(t *testing.T) {
 			t.Errorf("after Ctrl-C: %v: %q", err, out.String())
 		}
 	})
-	t.Run("terminal", func(t *testing.T) {
-		script := tool(t, "script")
-		// What is typed reaches the command through the terminal, as Ctrl-C does.
-		cmd := exec.CommandContext(t.Context(), script, "-qefc", binary+" keys --watch=0.2 --data "+s.data, "/dev/null")
-		cmd.Env = append(os.Environ(), "TERM=xterm")
-		stdin, err := cmd.StdinPipe()
-		must(t, stdin, err)
-		out := new(lockedBuffer)
-		cmd.Stdout, cmd.Stderr = out, out
-		must(t, 0, cmd.Start())
-		within(t, 20*time.Second, "three pictures on a terminal", func() bool {
-			return strings.Count(out.String(), "\x1b[H") >= 3
+	for _, c := range []struct {
+		kind, picture string
+		repaints      bool
+	}{{"xterm", "\x1b[H", true}, {"dumb", "no API keys", false}} {
+		t.Run("terminal "+c.kind, func(t *testing.T) {
+			script := tool(t, "script")
+			// What is typed reaches the command through the terminal, as Ctrl-C does.
+			cmd := exec.CommandContext(t.Context(), script, "-qefc", binary+" keys --watch=0.2 --data "+s.data, "/dev/null")
+			cmd.Env = append(os.Environ(), "TERM="+c.kind)
+			stdin, err := cmd.StdinPipe()
+			must(t, stdin, err)
+			out := new(lockedBuffer)
+			cmd.Stdout, cmd.Stderr = out, out
+			must(t, 0, cmd.Start())
+			within(t, 20*time.Second, "three pictures on a terminal", func() bool {
+				return strings.Count(out.String(), c.picture) >= 3
+			})
+			if _, err := stdin.Write([]byte{3}); err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Wait(); err != nil || strings.Contains(out.String(), "\x1b") != c.repaints {
+				t.Errorf("after Ctrl-C: %v: %q", err, tail(out.String(), 500))
+			}
 		})
-		if _, err := stdin.Write([]byte{3}); err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("after Ctrl-C: %v: %q", err, tail(out.String(), 500))
-		}
-	})
+	}
 }
 
 // lockedBuffer collects what a process prints while a test reads it.

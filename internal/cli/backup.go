@@ -9,7 +9,6 @@ import (
 	"hash"
 	"io"
 	"io/fs"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -171,8 +170,7 @@ func (b *backup) open(ctx context.Context) (io.ReadCloser, error) {
 		if err == nil {
 			return res.Body, nil
 		}
-		var dial *net.OpError
-		if c.data == "" || !errors.As(err, &dial) || dial.Op != "dial" {
+		if c.data == "" || unreachable(err) == nil {
 			return nil, err
 		}
 		// Nobody answers: what a killed server left named a process that
@@ -224,7 +222,7 @@ func (c *counted) Write(p []byte) (int, error) {
 // byteProgress shows on a terminal how far a long step is; nil elsewhere.
 func byteProgress(out io.Writer, what string) func(done, all int64) {
 	s := newScreen(out)
-	if !s.terminal {
+	if !s.redraws {
 		return nil
 	}
 	var last time.Time

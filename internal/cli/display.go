@@ -39,7 +39,7 @@ func (d *display) flags(c *cobra.Command) {
 }
 
 // show prints what look sees, once or with --watch until ctx ends, which is no
-// error then. On a terminal --watch repaints; elsewhere each picture is
+// error then. On a terminal --watch repaints; elsewhere, and on a dumb one, each picture is
 // appended, with --json as one line.
 func (d *display) show(ctx context.Context, out io.Writer, look func(context.Context) (picture, error)) error {
 	if d.every == 0 {
@@ -97,13 +97,13 @@ func (d *display) again(out io.Writer, p picture, n int) error {
 		return encode(out, p, "")
 	}
 	s := newScreen(out)
-	if n > 0 && !s.terminal {
+	if n > 0 && !s.redraws {
 		s.printf("\n")
 	}
 	head := fmt.Sprintf("%s, every %s, Ctrl-C ends", time.Now().UTC().Format(time.RFC3339), d.every)
 	s.printf("%s\n", s.paint(faint, head))
 	p.print(s)
-	if s.terminal {
+	if s.redraws {
 		return write(out, []byte(repaint(s.String(), s.lines, n == 0)))
 	}
 	return write(out, s.Bytes())

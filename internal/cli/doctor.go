@@ -74,19 +74,11 @@ func (e examined) print(s *screen) {
 		count[f.Verdict]++
 	}
 	for i, f := range e.Findings {
-		s.printf("%s  %-*s  %s\n", s.paint(styles[f.Verdict], pad(string(f.Verdict), 4)), wide, f.Check, clean(f.Found))
+		s.printf("%s  %-*s  %s\n", s.paint(styles[f.Verdict], padTo(string(f.Verdict), 4)), wide, f.Check, clean(f.Found))
 		// Lines that ask for the same are followed by it once.
 		if again := i+1 < len(e.Findings) && e.Findings[i+1].Do == f.Do; f.Do != "" && !again {
 			s.printf("%*s→ %s\n", 4+2+wide+2, "", clean(f.Do))
 		}
 	}
 	s.printf("%d ok, %d to know, %d to mend\n", count[app.Fine], count[app.Warning], count[app.Failing])
-}
-
-// pad fills text with blanks, inside of its colour.
-func pad(text string, n int) string {
-	for len(text) < n {
-		text += " "
-	}
-	return text
 }

@@ -13,8 +13,8 @@ import (
 
 func newHealth() *cobra.Command {
 	var (
-		data   string
-		asJSON bool
+		data string
+		d    display
 	)
 	c := &cobra.Command{
 		Use:   "health",
@@ -36,17 +36,20 @@ folder.`,
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return json.NewEncoder(c.OutOrStdout()).Encode(map[string]string{"status": status})
-			}
-			_, err = fmt.Fprintln(c.OutOrStdout(), status)
-			return err
+			return d.once(c.OutOrStdout(), healthy{status})
 		},
 	}
 	c.Flags().StringVar(&data, "data", defaultData(), "data folder of the server")
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	d.jsonFlag(c)
 	return c
 }
+
+// healthy is the JSON of `weir health`.
+type healthy struct {
+	Status string `json:"status"`
+}
+
+func (h healthy) print(s *screen) { s.printf("%s\n", clean(h.Status)) }
 
 // health is the server's own word for how it is, "ready", or why it cannot
 // work.

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -41,6 +43,24 @@ func TestHealthOfASickServer(t *testing.T) {
 				t.Errorf("exit %d: %s%s", code, out, errs)
 			}
 		})
+	}
+}
+
+// unwritable is an output that nothing can be written to, such as a full disk.
+type unwritable struct{}
+
+func (unwritable) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
+
+// TestOutputThatCannotBeWritten: it is a failure, and no wrong command line.
+func TestOutputThatCannotBeWritten(t *testing.T) {
+	data, _ := serving(t)
+	for _, command := range []string{"version", "health --data " + data, "keys --data " + data, "env --data " + data} {
+		for _, form := range []string{"", " --json"} {
+			var errs bytes.Buffer
+			if code := run(t.Context(), strings.Fields(command+form), unwritable{}, &errs); code != exitFailure || !strings.Contains(errs.String(), "no space left") {
+				t.Errorf("%s%s: exit %d: %s", command, form, code, errs.String())
+			}
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 type screen struct {
 	bytes.Buffer
 	terminal       bool
+	redraws        bool // what was written can be written over
 	colour         bool
 	columns, lines int // of the terminal; 0 for none
 }
@@ -28,7 +29,8 @@ func newScreen(out io.Writer) *screen {
 	s := &screen{}
 	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		s.terminal = true
-		s.colour = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+		s.redraws = os.Getenv("TERM") != "dumb"
+		s.colour = s.redraws && os.Getenv("NO_COLOR") == ""
 		if columns, lines, err := term.GetSize(int(f.Fd())); err == nil {
 			s.columns, s.lines = columns, lines
 		}

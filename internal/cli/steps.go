@@ -2,7 +2,6 @@ package cli
 
 import (
 	"io"
-	"os"
 
 	"weir/internal/cli/publish"
 )
@@ -29,16 +28,15 @@ var marks = map[publish.State]struct {
 // failure of what is reported.
 func (p *steps) report(e publish.Event) {
 	s := newScreen(p.out)
-	draws := s.terminal && os.Getenv("TERM") != "dumb"
 	detail := clean(e.Detail)
 	m, over := marks[e.State]
 	switch {
-	case draws && !over:
+	case s.redraws && !over:
 		if s.columns > 8 {
 			detail = cut(detail, s.columns-8)
 		}
 		s.printf("\r\x1b[K%s %s", s.paint(faint, "…"), detail)
-	case draws:
+	case s.redraws:
 		s.printf("\r\x1b[K%s %s", s.paint(m.style, m.mark), detail)
 		if e.State != publish.Done {
 			s.printf(" %s", s.paint(faint, string(e.State)))

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -177,10 +176,7 @@ func (v *verifyFlags) print(w io.Writer, report *verify.Report) error {
 	if !v.asJSON {
 		return report.Write(w)
 	}
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(struct {
+	return printJSON(w, struct {
 		*verify.Report
 		Passed bool `json:"passed"`
 	}{report, report.Passed()})
@@ -219,7 +215,7 @@ type progress struct {
 }
 
 func newProgress(w io.Writer, most int) *progress {
-	return &progress{w: w, most: most, lines: !onTerminal(w)}
+	return &progress{w: w, most: most, lines: !newScreen(w).redraws}
 }
 
 func (p *progress) at(check string, sent int) {

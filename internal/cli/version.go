@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"runtime"
 	"runtime/debug"
 
@@ -28,24 +27,21 @@ func (v versionInfo) name() string {
 }
 
 func newVersion() *cobra.Command {
-	var asJSON bool
+	var d display
 	c := &cobra.Command{
 		Use:     "version",
 		Short:   "Print version, revision, Go and platform",
 		Example: "  weir version\n  weir version --json",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			v := currentVersion()
-			if asJSON {
-				return printJSON(c.OutOrStdout(), v)
-			}
-			_, err := fmt.Fprintf(c.OutOrStdout(), "weir %s %s %s\n", v.name(), v.Go, v.Platform)
-			return err
+			return d.once(c.OutOrStdout(), currentVersion())
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	d.jsonFlag(c)
 	return c
 }
+
+func (v versionInfo) print(s *screen) { s.printf("weir %s %s %s\n", v.name(), v.Go, v.Platform) }
 
 func currentVersion() versionInfo {
 	v := versionInfo{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
