@@ -49,8 +49,7 @@ func (b *builder) methods(ctx context.Context) error {
 		if slices.Contains(b.spec.Methods, verb) {
 			continue
 		}
-		_, err := change(ctx, b.run, b.agw.DeleteMethod, &apigateway.DeleteMethodInput{RestApiId: &b.have.apiID, ResourceId: &id, HttpMethod: &verb}, nil)
-		if err != nil && !absent(err) {
+		if err := takeAway(ctx, b.run, b.agw.DeleteMethod, &apigateway.DeleteMethodInput{RestApiId: &b.have.apiID, ResourceId: &id, HttpMethod: &verb}); err != nil {
 			return err
 		}
 	}
@@ -145,8 +144,7 @@ func (b *builder) removeOtherPaths(ctx context.Context) error {
 		resource := b.have.resources[path]
 		if !leads {
 			gone = path + "/"
-			_, err := change(ctx, b.run, b.agw.DeleteResource, &apigateway.DeleteResourceInput{RestApiId: &b.have.apiID, ResourceId: resource.Id}, nil)
-			if err != nil && !absent(err) {
+			if err := takeAway(ctx, b.run, b.agw.DeleteResource, &apigateway.DeleteResourceInput{RestApiId: &b.have.apiID, ResourceId: resource.Id}); err != nil {
 				return err
 			}
 			continue
@@ -155,8 +153,7 @@ func (b *builder) removeOtherPaths(ctx context.Context) error {
 			continue
 		}
 		for _, verb := range slices.Sorted(maps.Keys(resource.ResourceMethods)) {
-			_, err := change(ctx, b.run, b.agw.DeleteMethod, &apigateway.DeleteMethodInput{RestApiId: &b.have.apiID, ResourceId: resource.Id, HttpMethod: &verb}, nil)
-			if err != nil && !absent(err) {
+			if err := takeAway(ctx, b.run, b.agw.DeleteMethod, &apigateway.DeleteMethodInput{RestApiId: &b.have.apiID, ResourceId: resource.Id, HttpMethod: &verb}); err != nil {
 				return err
 			}
 		}
@@ -231,8 +228,7 @@ func (b *builder) stageThrottle() (rate float64, burst int32) {
 // of its own.
 func (b *builder) leftovers(ctx context.Context) error {
 	for _, name := range b.otherStages() {
-		_, err := change(ctx, b.run, b.agw.DeleteStage, &apigateway.DeleteStageInput{RestApiId: &b.have.apiID, StageName: &name}, nil)
-		if err != nil && !absent(err) {
+		if err := takeAway(ctx, b.run, b.agw.DeleteStage, &apigateway.DeleteStageInput{RestApiId: &b.have.apiID, StageName: &name}); err != nil {
 			return err
 		}
 	}

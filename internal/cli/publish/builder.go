@@ -140,8 +140,7 @@ func (b *builder) permission(ctx context.Context) error {
 		if !strings.HasPrefix(id, "weir-") || b.have.statements[id] == want[id] {
 			continue
 		}
-		_, err := change(ctx, b.run, b.fns.RemovePermission, &lambda.RemovePermissionInput{FunctionName: &b.name, StatementId: &id}, nil)
-		if err != nil && !absent(err) {
+		if err := takeAway(ctx, b.run, b.fns.RemovePermission, &lambda.RemovePermissionInput{FunctionName: &b.name, StatementId: &id}); err != nil {
 			return err
 		}
 	}

@@ -132,6 +132,17 @@ func change[In, Out, Options any](
 	}
 }
 
+// takeAway makes one call that removes something. What is gone already is no
+// error.
+func takeAway[In, Out, Options any](
+	ctx context.Context, r *run, do func(context.Context, *In, ...func(*Options)) (*Out, error), in *In,
+) error {
+	if _, err := change(ctx, r, do, in, nil); !absent(err) {
+		return err
+	}
+	return nil
+}
+
 // patience is how long one call is tried again.
 const patience = 2 * time.Minute
 

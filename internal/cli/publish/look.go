@@ -63,17 +63,14 @@ func (r *run) caller(ctx context.Context) (account, partition string, err error)
 	return aws.ToString(who.Account), parts[1], nil
 }
 
-func (r *run) look(ctx context.Context, spec *Spec) (state, error) {
-	have := state{method: map[string]*apigateway.GetMethodOutput{}, resources: map[string]agw.Resource{}}
+// look finds all that is ours.
+func (r *run) look(ctx context.Context) (state, error) {
+	var have state
 	var err error
 	if have.account, have.partition, err = r.caller(ctx); err != nil {
 		return have, err
 	}
-	for _, part := range []func(context.Context, *state) error{
-		r.lookRole, r.lookFunction, r.lookAPIs,
-		func(ctx context.Context, have *state) error { return r.lookAPI(ctx, have, spec) },
-		r.lookPlans, r.lookKeys,
-	} {
+	for _, part := range []func(context.Context, *state) error{r.lookRole, r.lookFunction, r.lookAPIs, r.lookPlans, r.lookKeys} {
 		if err := part(ctx, &have); err != nil {
 			return have, err
 		}
@@ -174,6 +171,7 @@ func (r *run) lookAPIs(ctx context.Context, have *state) error {
 // lookAPI reads the oldest of our APIs. There are more only when a call that
 // made one was never answered; Unpublish removes all.
 func (r *run) lookAPI(ctx context.Context, have *state, spec *Spec) error {
+	have.method, have.resources = map[string]*apigateway.GetMethodOutput{}, map[string]agw.Resource{}
 	if len(have.apis) == 0 {
 		return nil
 	}

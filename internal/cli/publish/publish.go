@@ -89,7 +89,9 @@ func (p Publisher) Publish(ctx context.Context, spec Spec) (Publication, error) 
 	}
 	var have state
 	err = r.read("account", "what is there", func() (detail string, err error) {
-		have, err = r.look(ctx, &spec)
+		if have, err = r.look(ctx); err == nil {
+			err = r.lookAPI(ctx, &have, &spec)
+		}
 		return have.place(r.region), err
 	})
 	if err != nil {

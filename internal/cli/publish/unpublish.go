@@ -22,7 +22,7 @@ func (p Publisher) Unpublish(ctx context.Context, name string) ([]Call, error) {
 	r := p.newRun(name)
 	var have state
 	err := r.read("account", "what is there", func() (found string, err error) {
-		have, err = r.lookAll(ctx)
+		have, err = r.look(ctx)
 		return have.place(r.region), err
 	})
 	if err != nil {
@@ -50,24 +50,9 @@ func (p Publisher) Unpublish(ctx context.Context, name string) ([]Call, error) {
 	return r.calls, nil
 }
 
-func (r *run) lookAll(ctx context.Context) (state, error) {
-	var have state
-	var err error
-	if have.account, have.partition, err = r.caller(ctx); err != nil {
-		return have, err
-	}
-	for _, part := range []func(context.Context, *state) error{r.lookRole, r.lookFunction, r.lookAPIs, r.lookPlans, r.lookKeys} {
-		if err := part(ctx, &have); err != nil {
-			return have, err
-		}
-	}
-	return have, nil
-}
-
 func (r *run) removeKeys(ctx context.Context, have *state) error {
 	for _, k := range have.keys {
-		_, err := change(ctx, r, r.agw.DeleteApiKey, &apigateway.DeleteApiKeyInput{ApiKey: &k.id}, nil)
-		if err != nil && !absent(err) {
+		if err := takeAway(ctx, r, r.agw.DeleteApiKey, &apigateway.DeleteApiKeyInput{ApiKey: &k.id}); err != nil {
 			return err
 		}
 	}
@@ -83,13 +68,11 @@ func (r *run) removePlans(ctx context.Context, have *state) error {
 			ops = append(ops, remove("/apiStages", aws.ToString(s.ApiId)+":"+aws.ToString(s.Stage)))
 		}
 		if len(ops) > 0 {
-			_, err := change(ctx, r, r.agw.UpdateUsagePlan, &apigateway.UpdateUsagePlanInput{UsagePlanId: plan.Id, PatchOperations: ops}, nil)
-			if err != nil && !absent(err) {
+			if err := takeAway(ctx, r, r.agw.UpdateUsagePlan, &apigateway.UpdateUsagePlanInput{UsagePlanId: plan.Id, PatchOperations: ops}); err != nil {
 				return err
 			}
 		}
-		_, err := change(ctx, r, r.agw.DeleteUsagePlan, &apigateway.DeleteUsagePlanInput{UsagePlanId: plan.Id}, nil)
-		if err != nil && !absent(err) {
+		if err := takeAway(ctx, r, r.agw.DeleteUsagePlan, &apigateway.DeleteUsagePlanInput{UsagePlanId: plan.Id}); err != nil {
 			return err
 		}
 	}
@@ -98,8 +81,7 @@ func (r *run) removePlans(ctx context.Context, have *state) error {
 
 func (r *run) removeAPIs(ctx context.Context, have *state) error {
 	for _, api := range have.apis {
-		_, err := change(ctx, r, r.agw.DeleteRestApi, &apigateway.DeleteRestApiInput{RestApiId: api.Id}, nil)
-		if err != nil && !absent(err) {
+		if err := takeAway(ctx, r, r.agw.DeleteRestApi, &apigateway.DeleteRestApiInput{RestApiId: api.Id}); err != nil {
 			return err
 		}
 	}
@@ -108,19 +90,12 @@ func (r *run) removeAPIs(ctx context.Context, have *state) error {
 
 // removeFunction takes the function away, and its permissions with it.
 func (r *run) removeFunction(ctx context.Context, _ *state) error {
-	_, err := change(ctx, r, r.fns.DeleteFunction, &lambda.DeleteFunctionInput{FunctionName: &r.name}, nil)
-	if absent(err) {
-		return nil
-	}
-	return err
+	return takeAway(ctx, r, r.fns.DeleteFunction, &lambda.DeleteFunctionInput{FunctionName: &r.name})
 }
 
+// removeLogs removes the log group that Lambda makes with the first call.
 func (r *run) removeLogs(ctx context.Context, _ *state) error {
-	_, err := change(ctx, r, r.logs.DeleteLogGroup, &cloudwatchlogs.DeleteLogGroupInput{LogGroupName: aws.String("/aws/lambda/" + r.name)}, nil)
-	if absent(err) {
-		return nil // it comes with the first call
-	}
-	return err
+	return takeAway(ctx, r, r.logs.DeleteLogGroup, &cloudwatchlogs.DeleteLogGroupInput{LogGroupName: aws.String("/aws/lambda/" + r.name)})
 }
 
 // removeRole empties the role first: AWS refuses to delete one that has
@@ -132,8 +107,7 @@ func (r *run) removeRole(ctx context.Context, _ *state) error {
 	}
 	if err == nil {
 		for _, p := range attached.AttachedPolicies {
-			_, err := change(ctx, r, r.iam.DetachRolePolicy, &iam.DetachRolePolicyInput{RoleName: &r.name, PolicyArn: p.PolicyArn}, nil)
-			if err != nil && !absent(err) {
+			if err := takeAway(ctx, r, r.iam.DetachRolePolicy, &iam.DetachRolePolicyInput{RoleName: &r.name, PolicyArn: p.PolicyArn}); err != nil {
 				return err
 			}
 		}
@@ -144,15 +118,10 @@ func (r *run) removeRole(ctx context.Context, _ *state) error {
 	}
 	if err == nil {
 		for _, name := range inline.PolicyNames {
-			_, err := change(ctx, r, r.iam.DeleteRolePolicy, &iam.DeleteRolePolicyInput{RoleName: &r.name, PolicyName: &name}, nil)
-			if err != nil && !absent(err) {
+			if err := takeAway(ctx, r, r.iam.DeleteRolePolicy, &iam.DeleteRolePolicyInput{RoleName: &r.name, PolicyName: &name}); err != nil {
 				return err
 			}
 		}
 	}
-	_, err = change(ctx, r, r.iam.DeleteRole, &iam.DeleteRoleInput{RoleName: &r.name}, nil)
-	if absent(err) {
-		return nil
-	}
-	return err
+	return takeAway(ctx, r, r.iam.DeleteRole, &iam.DeleteRoleInput{RoleName: &r.name})
 }
