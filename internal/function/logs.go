@@ -52,10 +52,12 @@ func (l *logs) line(text string) {
 	l.emitLocked(text)
 }
 
-// begin starts a call's part of the stream.
+// begin starts a call's part of the stream. What was written before, by init or
+// after the answer of the call before, is read first: it is no part of this one.
 func (l *logs) begin(c *call) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.drainLocked()
 	l.flushLocked()
 	l.tail = c.tail
 	l.emitLocked("START RequestId: " + c.id + " Version: " + latest + "\n")
@@ -65,8 +67,6 @@ func (l *logs) begin(c *call) {
 // Who asked for the call's log gets what init wrote as well: it says why.
 func (l *logs) beginFailed(c *call) {
 	l.mu.Lock()
-	l.drainLocked()
-	l.flushLocked()
 	init := l.tail
 	l.mu.Unlock()
 	l.begin(c)
