@@ -74,13 +74,12 @@ func (r *Report) Write(w io.Writer) error {
 	return err
 }
 
-// redact takes the key out of everything that is shown: an endpoint may send
+// redact takes the key out of what is not our own words: an endpoint may send
 // back what it was sent.
 func (r *Report) redact(key string) {
 	hide := strings.NewReplacer(key, "<key>", url.QueryEscape(key), "<key>", url.PathEscape(key), "<key>")
 	r.URL = hide.Replace(r.URL)
 	for i := range r.Checks {
-		c := &r.Checks[i]
-		c.Sent, c.Got, c.Means = hide.Replace(c.Sent), hide.Replace(c.Got), hide.Replace(c.Means)
+		r.Checks[i].Got = hide.Replace(r.Checks[i].Got)
 	}
 }

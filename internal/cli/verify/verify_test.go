@@ -269,6 +269,11 @@ func TestTheKeyIsNeverShown(t *testing.T) {
 		t.Errorf("%v %+v", err, not(report, Fail))
 	}
 	screen(t, "echo", report)
+	short := Report{Checks: []Check{{Got: "a 403, a call", Means: "a call was refused"}}}
+	short.redact("a")
+	if c := short.Checks[0]; c.Got != "<key> 403, <key> c<key>ll" || c.Means != "a call was refused" {
+		t.Errorf("our own words are not the key: %+v", c)
+	}
 }
 
 func TestARunThatIsInterrupted(t *testing.T) {
