@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"weir/internal/control"
@@ -109,8 +110,11 @@ func (a *App) bind(ctx context.Context) error {
 		{"--control-addr", a.o.ControlAddr, &a.controlAddr},
 	} {
 		l, err := listen.Listen(ctx, "tcp", b.addr)
-		if err != nil {
+		if errors.Is(err, syscall.EADDRINUSE) {
 			return fmt.Errorf("%s: %w: is another server running there? Give another address, or port 0 for any free one", b.flag, err)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w: give an address of this machine and a port that may be used, such as 127.0.0.1:8080", b.flag, err)
 		}
 		*b.to = l
 		a.onStop(b.flag, func(context.Context) error {

@@ -151,7 +151,8 @@ func TestNewRefuses(t *testing.T) {
 		bend func(t *testing.T, o *app.Options)
 		want string
 	}{
-		{"a taken port", func(_ *testing.T, o *app.Options) { o.ControlAddr = taken.Addr().String() }, "--control-addr"},
+		{"a taken port", func(_ *testing.T, o *app.Options) { o.ControlAddr = taken.Addr().String() }, "is another server running there?"},
+		{"a port that is none", func(_ *testing.T, o *app.Options) { o.ControlAddr = "127.0.0.1:99999" }, "--control-addr: listen tcp: address 99999: invalid port: give an address"},
 		{"a missing secret file", func(t *testing.T, o *app.Options) { o.SecretFile = filepath.Join(t.TempDir(), "none") }, "secret"},
 		{"another installation's secret", func(t *testing.T, o *app.Options) {
 			stopped(t, started(t, *o))
