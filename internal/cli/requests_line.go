@@ -12,12 +12,14 @@ import (
 )
 
 // Columns of a request's line; what is left of a terminal's width is the
-// path's.
+// key's, up to a third of it, and the path's.
 const (
 	verbWidth    = 6
-	keyWidth     = 10
+	leastKey     = 10
+	mostKey      = 20
+	usualKey     = 12 // of a line that goes to a file
 	verdictWidth = 23 // "refused INVALID_API_KEY"
-	fixedWidth   = len("15:04:05 ") + verbWidth + 1 + len(" ") + keyWidth + 1 + verdictWidth + len(" 200  123.4 ms")
+	fixedWidth   = len("15:04:05 ") + verbWidth + 1 + len(" ") + 1 + verdictWidth + len(" 200  123.4 ms")
 	leastPath    = 12
 	usualPath    = 28 // of a line that goes to a file, where longer ones are not cut
 )
@@ -39,16 +41,18 @@ func printRequest(ctx context.Context, out io.Writer, line string, keys *keyName
 
 // format makes the line, cut to the width of a terminal.
 func (r *shownRequest) format(s *screen, key string) string {
-	room := usualPath
+	room, keyRoom := usualPath, usualKey
 	fit := padTo
 	if s.columns > 0 {
-		room = max(s.columns-fixedWidth, leastPath)
+		free := s.columns - fixedWidth
+		keyRoom = min(max(free/3, leastKey), mostKey)
+		room = max(free-keyRoom, leastPath)
 		fit = func(text string, width int) string { return padTo(cut(text, width), width) }
 	}
 	verdict := fit(clean(strings.TrimSpace(r.Verdict+" "+r.Reason)), verdictWidth)
 	return fmt.Sprintf("%s %s %s %s %s %6.1f ms",
 		r.Time.Local().Format("15:04:05"), fit(orDash(clean(r.Method)), verbWidth), fit(orDash(clean(r.shortPath())), room),
-		fit(clean(key), keyWidth), s.paint(r.style(), fmt.Sprintf("%s %d", verdict, r.Status)),
+		fit(clean(key), keyRoom), s.paint(r.style(), fmt.Sprintf("%s %d", verdict, r.Status)),
 		float64(r.LatencyNs)/float64(time.Millisecond))
 }
 

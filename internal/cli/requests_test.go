@@ -252,16 +252,17 @@ func TestRequestLine(t *testing.T) {
 		colours bool
 		want    string // after the time
 	}{
-		{"to a file", base(func(*shownRequest) {}), 0, false, "POST   /live/hello                  me         admitted                200    1.2 ms"},
+		{"to a file", base(func(*shownRequest) {}), 0, false, "POST   /live/hello                  me           admitted                200    1.2 ms"},
 		{"to a terminal of 80", base(func(*shownRequest) {}), 80, false, "POST   /live/hello     me         admitted                200    1.2 ms"},
 		{"a long path to it", base(func(r *shownRequest) { r.Path = "/live/0123456789abcdef" }), 80, false, "POST   /live/01234567… me         admitted                200    1.2 ms"},
-		{"a long path to a file", base(func(r *shownRequest) { r.Path = "/live/0123456789abcdef0123456789abcdef" }), 0, false, "POST   /live/0123456789abcdef0123456789abcdef me         admitted                200    1.2 ms"},
+		{"a long path to a file", base(func(r *shownRequest) { r.Path = "/live/0123456789abcdef0123456789abcdef" }), 0, false, "POST   /live/0123456789abcdef0123456789abcdef me           admitted                200    1.2 ms"},
 		{"a narrow terminal", base(func(*shownRequest) {}), 20, false, "POST   /live/hello  me         admitted                200    1.2 ms"},
+		{"a wide terminal", base(func(*shownRequest) {}), 120, false, "POST   /live/hello                                   me                   admitted                200    1.2 ms"},
 		{"admitted in colour", base(func(*shownRequest) {}), 80, true, "POST   /live/hello     me         \x1b[32madmitted                200\x1b[0m    1.2 ms"},
 		{"refused in colour", base(func(r *shownRequest) { r.Verdict, r.Reason, r.Status = "refused", "QUOTA_EXCEEDED", 429 }), 80, true, "POST   /live/hello     me         \x1b[33mrefused QUOTA_EXCEEDED  429\x1b[0m    1.2 ms"},
 		{"failed in colour", base(func(r *shownRequest) { r.Status, r.Reason = 502, "DEFAULT_5XX" }), 80, true, "POST   /live/hello     me         \x1b[31madmitted DEFAULT_5XX    502\x1b[0m    1.2 ms"},
 		{"refused before it was a request", &shownRequest{Verdict: "refused", Reason: "BAD", Status: 400}, 80, false, "-      -               me         refused BAD             400    0.0 ms"},
-		{"what strangers choose", base(func(r *shownRequest) { r.Method, r.Path = "\x1b[2J", "/\x1b]0;x\x07\u202e\u00e9" }), 0, false, `\x1b[2J /\x1b]0;x\a\u202eé           me         admitted                200    1.2 ms`},
+		{"what strangers choose", base(func(r *shownRequest) { r.Method, r.Path = "\x1b[2J", "/\x1b]0;x\x07\u202e\u00e9" }), 0, false, `\x1b[2J /\x1b]0;x\a\u202eé           me           admitted                200    1.2 ms`},
 	} {
 		if got := c.r.format(&screen{columns: c.width, colour: c.colours}, "me")[len("15:04:05 "):]; got != c.want {
 			t.Errorf("%s\n got %q\nwant %q", c.name, got, c.want)
@@ -270,6 +271,9 @@ func TestRequestLine(t *testing.T) {
 	key := base(func(*shownRequest) {}).format(&screen{columns: 80}, "a key with a long name\n") // names are the owner's
 	if !strings.Contains(key, " a key wit… ") || strings.Contains(key, "\n") {
 		t.Errorf("key name: %q", key)
+	}
+	if key := base(func(*shownRequest) {}).format(&screen{columns: 120}, "a key with a long name"); !strings.Contains(key, " a key with a long n… ") {
+		t.Errorf("key name on a wide terminal: %q", key)
 	}
 }
 
