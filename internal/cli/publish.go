@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/smithy-go/logging"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -44,6 +45,13 @@ func (p *publicationFlags) check(f *pflag.FlagSet, folder string) (publish.Spec,
 	spec.Folder = folder
 	if spec.Open && !f.Changed("quota") {
 		p.quota = "none"
+	}
+	// Of a Spec zero is the default; the flags' defaults are other ones.
+	switch {
+	case spec.Memory == 0:
+		return spec, errors.New("--memory 0: give 128 to 10240 MB")
+	case spec.Timeout == 0:
+		return spec, errors.New("--timeout 0: give 1 to 900 seconds")
 	}
 	var err error
 	if spec.Quota, err = publish.ParseQuota(p.quota); err != nil {
@@ -101,7 +109,7 @@ func (p *place) open(ctx context.Context) (publisher publish.Publisher, server *
 		}
 		return publish.Publisher{Config: server.aws}, server, nil
 	}
-	var options []func(*config.LoadOptions) error
+	options := []func(*config.LoadOptions) error{config.WithLogger(logging.Nop{})} // errors say it better
 	if p.region != "" {
 		options = append(options, config.WithRegion(p.region))
 	}
@@ -145,7 +153,7 @@ is let in: that is one call of the function, and of the quota.`,
   weir publish ./resize --rate 5 --burst 10 --quota 10000/month --memory 512 --env BUCKET=photos
   weir publish ./hello --no-key --method GET --path /
   weir publish examples/timestamper --to aws --region eu-central-1 --dry-run`,
-		Args: cobra.ExactArgs(1),
+		Args: oneArg,
 		RunE: func(c *cobra.Command, args []string) error {
 			spec, err := what.check(c.Flags(), args[0])
 			if err != nil {
@@ -186,11 +194,19 @@ is let in: that is one call of the function, and of the quota.`,
 	return c
 }
 
-// unfinished says of a failed publication that it can be gone on with.
+// unfinished says of a failed publication that it can be gone on with, if so.
 func unfinished(err error) error {
-	var spec *publish.SpecError
-	if errors.As(err, &spec) {
+	var (
+		spec   *publish.SpecError
+		folder *publish.FolderError
+	)
+	switch {
+	case errors.As(err, &spec):
 		return err
+	case errors.As(err, &folder):
+		return asFailure(err)
+	case errors.Is(err, context.Canceled):
+		return &failure{exitFailure, errors.New("interrupted: run the same command again to go on from here")}
 	}
 	return asFailure(fmt.Errorf("%w\nrun the same command again to go on from here", err))
 }
@@ -206,7 +222,10 @@ func awaitKey(ctx context.Context, out io.Writer, p *published) error {
 		shown.report(publish.Event{Step: "wait", State: publish.Waiting, Detail: "the key is not let in yet: " + why})
 	})
 	event.State, event.Detail = publish.Done, "the key is let in"
-	if err != nil {
+	switch {
+	case errors.Is(err, context.Canceled):
+		event.State, event.Detail = publish.Stopped, "waiting for the key"
+	case err != nil:
 		event.State, event.Detail = publish.Failed, "the key is not let in"
 	}
 	shown.report(event)

@@ -1,6 +1,9 @@
 package cli
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -39,6 +42,9 @@ func TestPublishRefusesAWrongCommandLine(t *testing.T) {
 		{"no folder", []string{"publish", filepath.Join(dir, "absent")}, exitUsage, "is not a folder"},
 		{"a removal without a server", []string{"unpublish", "demo", "--data", data}, exitAbsent, "no server"},
 		{"a removal that cannot ask", []string{"unpublish", "demo", "--to", "aws"}, exitUsage, "give --yes"},
+		{"no memory", []string{"publish", dir, "--memory", "0"}, exitUsage, "--memory 0: give 128 to 10240"},
+		{"no time", []string{"publish", dir, "--timeout", "0"}, exitUsage, "--timeout 0: give 1 to 900"},
+		{"no number", []string{"publish", dir, "--rate", "nan"}, exitUsage, "--rate: give a number"},
 		{"up with a wrong flag", []string{"up", dir, "--memory", "1"}, exitUsage, "128 to 10240"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -47,6 +53,25 @@ func TestPublishRefusesAWrongCommandLine(t *testing.T) {
 				t.Errorf("exit %d, want %d; printed %s%s, want %q", code, c.code, out, errs, c.stderr)
 			}
 		})
+	}
+}
+
+// TestWhatAnUnfinishedPublicationIsTold: to go on is for what began.
+func TestWhatAnUnfinishedPublicationIsTold(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		err  error
+		code int
+		want string
+	}{
+		{"the folder", fmt.Errorf("code: %w", &publish.FolderError{Err: errors.New("too large")}), exitFailure, "code: too large"},
+		{"Ctrl-C", fmt.Errorf("role: %w", context.Canceled), exitFailure, "interrupted: run the same command again to go on from here"},
+		{"a failed call", errors.New("role: no"), exitFailure, "role: no\nrun the same command again to go on from here"},
+		{"the command line", &publish.SpecError{Message: "--name"}, exitUsage, "--name"},
+	} {
+		if code, got := verdict(unfinished(c.err)); code != c.code || got != c.want {
+			t.Errorf("%s: exit %d, %q, want %d, %q", c.name, code, got, c.code, c.want)
+		}
 	}
 }
 
@@ -142,10 +167,11 @@ func TestStepsArePlainInAPipe(t *testing.T) {
 		{Step: "function", State: publish.Waiting, Detail: "the new role"},
 		{Step: "function", State: publish.Made, Detail: "function x\x1b[2J"},
 		{Step: "api", State: publish.Failed, Detail: "API x"},
+		{Step: "key", State: publish.Stopped, Detail: "API key x"},
 	} {
 		s.report(e)
 	}
-	const want = "account 1\nfunction: waiting: the new role\nfunction x\\x1b[2J: made\nAPI x: failed\n"
+	const want = "account 1\nfunction: waiting: the new role\nfunction x\\x1b[2J: made\nAPI x: failed\nAPI key x: interrupted\n"
 	if out.String() != want {
 		t.Errorf("printed %q\nwant %q", out.String(), want)
 	}

@@ -22,6 +22,7 @@ var marks = map[publish.State]struct {
 	publish.Removed:   {"✓", good},
 	publish.Unchanged: {"=", faint},
 	publish.Failed:    {"✗", bad},
+	publish.Stopped:   {"✗", warn},
 }
 
 // report is a publisher's Report. What cannot be written is not worth a

@@ -74,7 +74,7 @@ func (r *run) step(name, detail string, do func() error) error {
 	r.Report(Event{name, Started, detail})
 	before := len(r.calls)
 	if err := do(); err != nil {
-		r.Report(Event{name, Failed, detail})
+		r.Report(Event{name, ended(err), detail})
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	r.Report(Event{name, outcome(r.calls[before:]), detail})
@@ -87,11 +87,19 @@ func (r *run) read(name, detail string, do func() (found string, err error)) err
 	r.Report(Event{name, Started, detail})
 	found, err := do()
 	if err != nil {
-		r.Report(Event{name, Failed, detail})
+		r.Report(Event{name, ended(err), detail})
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	r.Report(Event{name, Done, found})
 	return nil
+}
+
+// ended is the state of a step that ended with an error.
+func ended(err error) State {
+	if errors.Is(err, context.Canceled) {
+		return Stopped
+	}
+	return Failed
 }
 
 func outcome(calls []Call) State {

@@ -77,7 +77,14 @@ func (s *Spec) detect() (built bool, err error) {
 		}
 		return c.file == "main.go", nil
 	}
-	return false, refuse("nothing to publish was found in %s; looked for %s. Name --runtime and --handler when the function is elsewhere", s.Folder, lookedFor())
+	sought := lookedFor(s.Runtime)
+	switch {
+	case sought == "":
+		return false, refuse("--runtime %s: name --handler too, since weir does not know how to find it", s.Runtime)
+	case s.Runtime != "":
+		return false, refuse("nothing for --runtime %s was found in %s; looked for %s. Name --handler when the function is elsewhere, or leave --runtime out", s.Runtime, s.Folder, sought)
+	}
+	return false, refuse("nothing to publish was found in %s; looked for %s. Name --runtime and --handler when the function is elsewhere", s.Folder, sought)
 }
 
 // handler reads a candidate and gives the handler that it defines.
@@ -133,12 +140,21 @@ var familyPattern = regexp.MustCompile(`^[a-z]*`)
 // family is a runtime's name without its version.
 func family(name string) string { return familyPattern.FindString(name) }
 
-func lookedFor() string {
+// lookedFor names the files that a runtime's function is sought in, or those of
+// all when none is named.
+func lookedFor(runtime string) string {
 	var words []string
-	for _, c := range candidates {
-		words = append(words, c.file+" ("+c.wants+")")
+	for i, c := range candidates {
+		if runtime != "" && family(c.runtime) != family(runtime) {
+			continue
+		}
+		if i+1 < len(candidates) && candidates[i+1].wants == c.wants {
+			words = append(words, c.file+" or ")
+			continue
+		}
+		words = append(words, c.file+" ("+c.wants+"), ")
 	}
-	return strings.Join(words, ", ")
+	return strings.TrimSuffix(strings.Join(words, ""), ", ")
 }
 
 // build compiles a Go program into file, for the place that runs it.

@@ -51,7 +51,7 @@ func TestWhatAFolderIs(t *testing.T) {
 func TestAFolderWithoutAFunction(t *testing.T) {
 	s := Spec{Folder: folder(t, map[string]string{"README.md": "", "main.py": "print(1)"})}
 	_, err := s.detect()
-	for _, want := range []string{s.Folder, "lambda_function.py (with lambda_handler or handler)", "main.py", "index.mjs", "index.js", "bootstrap", "main.go", "--handler"} {
+	for _, want := range []string{s.Folder, "lambda_function.py or main.py (with lambda_handler or handler)", "index.mjs or index.js (that", "bootstrap", "main.go", "--handler"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("it does not say %q: %v", want, err)
 		}
@@ -59,6 +59,15 @@ func TestAFolderWithoutAFunction(t *testing.T) {
 	var spec *SpecError
 	if !errors.As(err, &spec) {
 		t.Errorf("%T is not a SpecError", err)
+	}
+	for runtime, want := range map[string]string{
+		"nodejs22.x": "nothing for --runtime nodejs22.x was found in " + s.Folder + "; looked for index.mjs or index.js (that exports handler). Name --handler",
+		"java21":     "--runtime java21: name --handler too",
+	} {
+		s := Spec{Folder: s.Folder, Runtime: runtime}
+		if _, err := s.detect(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("it does not say %q: %v", want, err)
+		}
 	}
 	s.Folder = filepath.Join(s.Folder, "main.py")
 	if _, err := s.detect(); err == nil || !strings.Contains(err.Error(), "is not a folder") {

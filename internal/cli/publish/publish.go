@@ -43,6 +43,7 @@ const (
 	Unchanged State = "unchanged"
 	Removed   State = "removed"
 	Failed    State = "failed"
+	Stopped   State = "interrupted" // the context was cancelled
 )
 
 // Event tells of one step's progress.
@@ -73,7 +74,7 @@ type Publication struct {
 
 // Publish makes what spec asks for, or brings it up to date. Of an error the
 // calls made before it stand, and the next Publish goes on from there. A
-// *SpecError means that nothing was tried.
+// *SpecError means that nothing was tried, a *FolderError that no call was made.
 func (p Publisher) Publish(ctx context.Context, spec Spec) (Publication, error) {
 	if err := spec.complete(); err != nil {
 		return Publication{}, err
@@ -85,7 +86,7 @@ func (p Publisher) Publish(ctx context.Context, spec Spec) (Publication, error) 
 		return fmt.Sprintf("code for %s, %s, %d KB", spec.Runtime, spec.Handler, (len(code.zip)+1023)/1024), err
 	})
 	if err != nil {
-		return Publication{}, err
+		return Publication{}, &FolderError{err}
 	}
 	var have state
 	err = r.read("account", "what is there", func() (detail string, err error) {

@@ -1,10 +1,13 @@
 package publish
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -359,6 +362,32 @@ func TestEventsTellWhatWasDone(t *testing.T) {
 	want["function"], want["plan"] = Changed, Changed
 	if got := told(); !maps.Equal(got, want) {
 		t.Errorf("told %v\nwant %v", got, want)
+	}
+}
+
+// TestACancelledStepIsNoFailure, and a folder that cannot be packed is told
+// apart from a call that failed.
+func TestACancelledStepIsNoFailure(t *testing.T) {
+	p := newPlace(t)
+	publisher := p.publisher()
+	ctx, cancel := context.WithCancel(t.Context())
+	var last Event
+	publisher.Report = func(e Event) {
+		last = e
+		if e.Step == "api" {
+			cancel()
+		}
+	}
+	spec := demo(folder(t, python("one")))
+	if _, err := publisher.Publish(ctx, spec); !errors.Is(err, context.Canceled) || last.Step != "api" || last.State != Stopped {
+		t.Errorf("%v; the last event is %+v", err, last)
+	}
+	if err := os.Symlink("/", filepath.Join(spec.Folder, "out")); err != nil {
+		t.Fatal(err)
+	}
+	var unpacked *FolderError
+	if _, err := publisher.Publish(t.Context(), spec); !errors.As(err, &unpacked) || last.State != Failed {
+		t.Errorf("%v; the last event is %+v", err, last)
 	}
 }
 

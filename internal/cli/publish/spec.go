@@ -2,6 +2,7 @@ package publish
 
 import (
 	"fmt"
+	"math"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -39,6 +40,12 @@ type SpecError struct{ Message string }
 
 func (e *SpecError) Error() string { return e.Message }
 
+// FolderError says what of a folder cannot be packed; no call was made.
+type FolderError struct{ Err error }
+
+func (e *FolderError) Error() string { return e.Err.Error() }
+func (e *FolderError) Unwrap() error { return e.Err }
+
 func refuse(format string, args ...any) error {
 	return &SpecError{fmt.Sprintf(format, args...)}
 }
@@ -59,11 +66,12 @@ func ParseQuota(text string) (*Quota, error) {
 
 var (
 	// What Lambda, IAM and a path all take.
-	namePattern    = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-	notName        = regexp.MustCompile(`[^A-Za-z0-9_-]+`)
-	stagePattern   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
-	segmentPattern = regexp.MustCompile(`^([A-Za-z0-9._:-]+|\{[A-Za-z0-9._-]+\+?\})$`)
-	verbs          = []string{"ANY", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}
+	namePattern     = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+	notName         = regexp.MustCompile(`[^A-Za-z0-9_-]+`)
+	stagePattern    = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+	segmentPattern  = regexp.MustCompile(`^([A-Za-z0-9._:-]+|\{[A-Za-z0-9._-]+\+?\})$`)
+	variablePattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]+$`) // Lambda's
+	verbs           = []string{"ANY", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}
 )
 
 // NameOf is the name under which a folder is published unless told otherwise.
@@ -119,10 +127,14 @@ func (s *Spec) check() error {
 	switch {
 	case s.Folder == "":
 		return refuse("name the folder to publish")
+	case s.Name == "":
+		return refuse("%s has no name that a function could have: choose one with --name", s.Folder)
 	case !namePattern.MatchString(s.Name):
 		return refuse("--name %q: use 1 to 64 letters, digits, - and _", s.Name)
 	case !stagePattern.MatchString(s.Stage):
 		return refuse("--stage %q: use 1 to 128 letters, digits, - and _", s.Stage)
+	case math.IsNaN(s.Rate) || math.IsInf(s.Rate, 0):
+		return refuse("--rate: give a number of calls a second")
 	case s.Rate < 0 || s.Burst < 0:
 		return refuse("--rate and --burst cannot be negative")
 	case s.Memory < 128 || s.Memory > 10240:
@@ -131,6 +143,11 @@ func (s *Spec) check() error {
 		return refuse("--timeout %d: give 1 to 900 seconds", s.Timeout)
 	case s.Open && s.Quota != nil:
 		return refuse("--no-key and --quota exclude each other: a quota counts the calls of a key")
+	}
+	for name := range s.Env {
+		if !variablePattern.MatchString(name) { // which is not shown: it may be a part of a secret
+			return refuse("--env: the name of a variable is a letter and then at least one more letter, digit or _")
+		}
 	}
 	for _, m := range s.Methods {
 		if !slices.Contains(verbs, m) {

@@ -2,6 +2,7 @@ package publish
 
 import (
 	"errors"
+	"math"
 	"strings"
 	"testing"
 )
@@ -20,11 +21,17 @@ func TestASpecThatCannotBePublished(t *testing.T) {
 		{"longest name", Spec{Folder: "x", Name: strings.Repeat("n", 64)}, ""},
 		{"stage", Spec{Folder: "x", Stage: "a/b"}, "--stage"},
 		{"rate", Spec{Folder: "x", Rate: -1}, "cannot be negative"},
+		{"no rate", Spec{Folder: "x", Rate: math.NaN()}, "give a number"},
+		{"endless rate", Spec{Folder: "x", Rate: math.Inf(1)}, "give a number"},
 		{"burst", Spec{Folder: "x", Burst: -1}, "cannot be negative"},
 		{"little memory", Spec{Folder: "x", Memory: 127}, "128 to 10240"},
 		{"much memory", Spec{Folder: "x", Memory: 10241}, "128 to 10240"},
 		{"timeout", Spec{Folder: "x", Timeout: 901}, "1 to 900"},
 		{"longest timeout", Spec{Folder: "x", Timeout: 900}, ""},
+		{"a variable", Spec{Folder: "x", Env: map[string]string{"A_1": "é 'q' $x"}}, ""},
+		{"a variable of one letter", Spec{Folder: "x", Env: map[string]string{"A": "x"}}, "at least one more"},
+		{"a variable with a dash", Spec{Folder: "x", Env: map[string]string{"A-B": "x"}}, "at least one more"},
+		{"a folder without a name", Spec{Folder: "/"}, "choose one with --name"},
 		{"no key and a quota", Spec{Folder: "x", Open: true, Quota: quota}, "exclude each other"},
 		{"method", Spec{Folder: "x", Methods: []string{"get", "FETCH"}}, `--method "FETCH"`},
 		{"root", Spec{Folder: "x", Path: "/"}, ""},
