@@ -41,7 +41,7 @@ the backup is made. "-" writes to standard output.`,
 		Example: `  weir backup weir-$(date -u +%F).backup
   weir backup --data /var/lib/weir --json /backups/weir.backup
   weir backup - | age -r age1... > weir.backup.age     # encrypted as it is made`,
-		Args: cobra.ExactArgs(1),
+		Args: oneArg,
 		RunE: func(c *cobra.Command, args []string) error {
 			b.from, b.file, b.stdout, b.stderr = &from, args[0], c.OutOrStdout(), c.ErrOrStderr()
 			done, err := b.run(c.Context())

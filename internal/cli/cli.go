@@ -66,6 +66,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitOK
 	}
 	code, message := verdict(err)
+	if code != exitUsage && errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		message = "interrupted"
+	}
 	fmt.Fprintf(stderr, "weir: %s\n", message)
 	if code != exitUsage {
 		return code
@@ -125,6 +128,17 @@ func failedCalls(err error) []*smithy.OperationError {
 			all = append(all, failedCalls(part)...)
 		}
 		return all
+	}
+	return nil
+}
+
+// oneArg is the Args of a command that takes one.
+func oneArg(c *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0:
+		return fmt.Errorf("something is missing: write '%s'", c.UseLine())
+	case len(args) > 1:
+		return fmt.Errorf("%d arguments are too many: write '%s', with quotes round what holds spaces", len(args), c.UseLine())
 	}
 	return nil
 }

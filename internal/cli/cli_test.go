@@ -80,6 +80,8 @@ func TestExitCodes(t *testing.T) {
 		{"no such flag", []string{"serve", "--prot", "1"}, exitUsage, "unknown flag: --prot"},
 		{"hint names the command", []string{"serve", "--prot", "1"}, exitUsage, "weir serve --help"},
 		{"too many arguments", []string{"env", "x"}, exitUsage, `unknown command "x"`},
+		{"no argument", []string{"up"}, exitUsage, "something is missing: write 'weir up DIR [flags]'"},
+		{"two for one", []string{"up", "my", "folder"}, exitUsage, "2 arguments are too many: write 'weir up DIR [flags]', with quotes"},
 		{"bad account", []string{"serve", "--account", "12"}, exitUsage, "12 digits"},
 		{"bad region", []string{"serve", "--region", "here"}, exitUsage, "such as us-east-1"},
 		{"bad address", []string{"serve", "--gateway-addr", "8080"}, exitUsage, "give host:port"},

@@ -101,7 +101,7 @@ names of keys, plans and functions from the running server.`,
   weir completion zsh > "${fpath[1]}/_weir"
   weir completion fish > ~/.config/fish/completions/weir.fish
   weir completion powershell | Out-String | Invoke-Expression`,
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		Args:      cobra.MatchAll(oneArg, cobra.OnlyValidArgs),
 		ValidArgs: shells,
 		RunE: func(c *cobra.Command, args []string) error {
 			root, out := c.Root(), c.OutOrStdout()

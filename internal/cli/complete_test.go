@@ -24,6 +24,7 @@ func TestCompletionOfNames(t *testing.T) {
 		{[]string{"keys", "create", "x", "--plan", "id"}, "idle\t"},
 		{[]string{"usage", "--plan", "ten"}, "ten-a-day\t"},
 		{[]string{"invoke", ""}, ":4\n"},
+		{[]string{"unpublish", ""}, ":0\n"}, // files too: a folder will do
 	} {
 		// What is completed stands last.
 		args := append([]string{"__complete", c.args[0]}, "--data", s.data)

@@ -39,7 +39,7 @@ The call is made once: it is never repeated, whatever goes wrong.`,
   weir invoke timestamper --payload @event.json --tail
   echo '{}' | weir invoke timestamper --payload - --json
   weir invoke timestamper --event`,
-		Args: cobra.ExactArgs(1),
+		Args: oneArg,
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := in.read(c.InOrStdin()); err != nil {
 				return err
@@ -121,6 +121,10 @@ func (c *connection) invoke(ctx context.Context, name string, in *invokeRequest)
 	// A repeated call could do twice what the function does.
 	once := func(o *lambda.Options) { o.RetryMaxAttempts = 1 }
 	out, err := lambda.NewFromConfig(c.aws).Invoke(ctx, request, once)
+	var absent *types.ResourceNotFoundException
+	if errors.As(err, &absent) {
+		return nil, fmt.Errorf("%w: 'weir functions' lists what there is", err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -43,7 +43,7 @@ func TestInvoke(t *testing.T) {
 	if got := decode[invoked](t, out); code != exitFailure || got.FunctionError != "Unhandled" || !strings.Contains(errs, "ValueError") {
 		t.Errorf("a failure with --json: exit %d, %+v, %q", code, got, errs)
 	}
-	s.refuses([]string{"ResourceNotFoundException", "Function not found"}, "invoke", "none")
+	s.refuses([]string{"ResourceNotFoundException", "Function not found", "'weir functions' lists"}, "invoke", "none")
 	s.refuses([]string{"InvalidRequestContentException"}, "invoke", "echo", "--payload", "{")
 	s.refuses([]string{"no such file"}, "invoke", "echo", "--payload", "@"+file+".none")
 	large := filepath.Join(t.TempDir(), "large")

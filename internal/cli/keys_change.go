@@ -17,7 +17,7 @@ import (
 func keyCommand(verb, short, long, example string, t *target, d *display, run func(c *cobra.Command, conn *connection, ref string) error) *cobra.Command {
 	c := &cobra.Command{
 		Use: verb + " ID|NAME", Short: short, Long: long, Example: example,
-		Args: cobra.ExactArgs(1),
+		Args: oneArg,
 		RunE: func(c *cobra.Command, args []string) error {
 			if args[0] == "" {
 				return errors.New("give the ID or the name of a key")

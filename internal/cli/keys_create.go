@@ -36,7 +36,7 @@ lines.`,
 		Example: `  weir keys create reader --plan ten-a-day
   weir keys create reader --plan ten-a-day --json
   weir keys create partner --disabled --value - < value.txt`,
-		Args: cobra.ExactArgs(1),
+		Args: oneArg,
 		RunE: func(c *cobra.Command, args []string) error {
 			in.name = args[0]
 			if in.name == "" {

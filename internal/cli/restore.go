@@ -30,7 +30,7 @@ calls that were admitted later are not counted. "-" reads standard input.`,
 		Example: `  weir restore weir.backup
   weir restore --data /var/lib/weir /backups/weir-2026-11-24.backup
   age -d weir.backup.age | weir restore - --data ./restored`,
-		Args: cobra.ExactArgs(1),
+		Args: oneArg,
 		PreRunE: func(c *cobra.Command, _ []string) error {
 			return fromEnvironment(c.Flags(), "data")
 		},

@@ -29,7 +29,7 @@ With --to aws it shows the calls and asks first, unless --yes is given.`,
 		Example: `  weir unpublish timestamper
   weir unpublish examples/timestamper --dry-run
   weir unpublish timestamper --to aws --region eu-central-1`,
-		Args: cobra.ExactArgs(1),
+		Args: oneArg,
 		RunE: func(c *cobra.Command, args []string) error {
 			name := publicationName(args[0])
 			asks := where.aws() && !yes && !dryRun
@@ -57,6 +57,10 @@ With --to aws it shows the calls and asks first, unless --yes is given.`,
 				return shown.once(c.OutOrStdout(), append(plannedCalls{}, calls...))
 			}
 			return shown.once(c.OutOrStdout(), &removal{Name: name, Changes: append(plannedCalls{}, calls...)})
+		},
+		ValidArgsFunction: func(c *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
+			names, _ := completeArg(&where.target, (*connection).functionNames)(c, args, prefix)
+			return names, cobra.ShellCompDirectiveDefault // a folder will do as well
 		},
 	}
 	where.register(c)

@@ -37,7 +37,7 @@ port is used instead; one that is named by a flag is not replaced.`,
   weir up examples/timestamper-node --rate 5 --burst 10 --quota 1000/month
   weir up ./hello --watch                      # publish again whenever a file changes
   weir up ./hello --gateway-addr 127.0.0.1:0   # any free port`,
-		Args: cobra.ExactArgs(1),
+		Args: oneArg,
 		PreRunE: func(c *cobra.Command, _ []string) error {
 			return fromEnvironment(c.Flags(), own...)
 		},

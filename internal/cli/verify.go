@@ -60,7 +60,7 @@ command line, 4 nothing answers at the URL.`,
 		Example: `  weir verify "$url" --key "$key" --method POST --body '{"timestamp": 1}' --rate 1 --burst 1
   weir verify "$url" --key "$key" --rate 1 --burst 1 --quota 10 --used 0 --yes
   pass show api-key | weir verify https://abc.execute-api.eu-west-1.amazonaws.com/prod/x --key - --json`,
-		Args: cobra.ExactArgs(1),
+		Args: oneArg,
 		RunE: func(c *cobra.Command, args []string) error { return v.run(c, args[0]) },
 	}
 	f := c.Flags()

@@ -77,7 +77,7 @@ func TestVerifyCommandLines(t *testing.T) {
 		args []string
 		want string
 	}{
-		{"no URL", nil, "accepts 1 arg"},
+		{"no URL", nil, "something is missing: write 'weir verify URL [flags]'"},
 		{"no key", []string{"http://h/"}, "--key - to read it"},
 		{"bad URL", []string{"h/p", "--key", "k"}, "must be whole"},
 		{"rate alone", []string{"http://h/", "--key", "k", "--rate", "1"}, "rate and burst come together"},
