@@ -117,14 +117,20 @@ func (a *App) bind(ctx context.Context) error {
 			return fmt.Errorf("%s: %w: give an address of this machine and a port that may be used, such as 127.0.0.1:8080", b.flag, err)
 		}
 		*b.to = l
-		a.onStop(b.flag, func(context.Context) error {
-			if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-				return err
-			}
-			return nil
-		})
+		a.onStopClose(b.flag, l)
 	}
 	return nil
+}
+
+// onStopClose registers the end of a listener. A server that served it has
+// closed it already, which is no error.
+func (a *App) onStopClose(name string, l net.Listener) {
+	a.onStop(name, func(context.Context) error {
+		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	})
 }
 
 // Start serves both addresses and tells the other commands where they are.
@@ -139,7 +145,7 @@ func (a *App) Start() error {
 	a.serve("gateway", a.callers, a.callersAddr)
 	a.flushUsage()
 	running := a.Running()
-	if err := running.write(a.o.Data); err != nil {
+	if err := writeOwnerOnly(runningFile(a.o.Data), running); err != nil {
 		return fmt.Errorf("writing %s: %w", runningFile(a.o.Data), err)
 	}
 	a.onStop("running.json", func(context.Context) error { return os.Remove(runningFile(a.o.Data)) })

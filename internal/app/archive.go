@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+
+	"weir/internal/store"
 )
 
 // A backup is a tar file, compressed with zstd: the manifest, then the files
@@ -51,18 +53,17 @@ const (
 	maxWindow     = 8 << 20  // bytes of memory that a reader gives to decompression
 )
 
-// Names in a backup, and in a data folder.
+// Names in a data folder, and in a backup, beside the store's.
 const (
-	databaseName = "weir.db"
-	secretName   = "secret"
-	rootKeyName  = "root-access-key.json"
+	secretName  = "secret"
+	rootKeyName = "root-access-key.json"
 )
 
 // largest is how many bytes a file of a backup may have; 0 for a name that is
 // not part of one.
 func largest(name string) int64 {
 	switch {
-	case name == databaseName:
+	case name == store.DatabaseFile:
 		return 1 << 44
 	case name == secretName, name == rootKeyName:
 		return 4096
@@ -72,7 +73,7 @@ func largest(name string) int64 {
 	return 0
 }
 
-var codeName = regexp.MustCompile(`^code/[0-9a-f]{64}$`)
+var codeName = regexp.MustCompile(`^` + store.CodeFolder + `/[0-9a-f]{64}$`)
 
 // validate refuses a manifest that no backup of this format can have.
 func (m *Manifest) validate() error {
@@ -91,7 +92,7 @@ func (m *Manifest) validate() error {
 		}
 		seen[f.Name] = true
 	}
-	for _, name := range []string{databaseName, secretName, rootKeyName} {
+	for _, name := range []string{store.DatabaseFile, secretName, rootKeyName} {
 		if !seen[name] {
 			return damaged(fmt.Errorf("it lists no %s", name))
 		}

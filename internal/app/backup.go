@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,7 +19,7 @@ import (
 // when one does. secretFile "" is the one in the folder; version is this
 // weir's. An error leaves w with a part of a backup that no restore accepts.
 func Backup(ctx context.Context, w io.Writer, data, secretFile, version string) error {
-	if _, err := os.Stat(filepath.Join(data, databaseName)); err != nil {
+	if _, err := os.Stat(filepath.Join(data, store.DatabaseFile)); err != nil {
 		return fmt.Errorf("%s is not a data folder of weir: name the right one with --data: %w", data, err)
 	}
 	lock, err := store.LockFolder(data)
@@ -75,7 +74,7 @@ func takeSnapshot(ctx context.Context, data, secretFile, version string) (_ *sna
 		return nil, err
 	}
 	for _, f := range []struct{ name, path string }{
-		{databaseName, filepath.Join(s.folder, databaseName)},
+		{store.DatabaseFile, filepath.Join(s.folder, store.DatabaseFile)},
 		{secretName, secretFile},
 		{rootKeyName, rootKeyFile(data)},
 	} {
@@ -132,11 +131,6 @@ func (s *snapshot) remove() { _ = os.RemoveAll(s.folder) } // what stays is remo
 // serveBackup answers with a backup of this server. One is made at a time: each
 // takes the room of the database.
 func (a *App) serveBackup(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		answerOwn(w, http.StatusMethodNotAllowed, "use POST")
-		return
-	}
 	if !a.backup.TryLock() {
 		answerOwn(w, http.StatusConflict, "another backup is being made: try again when it is done")
 		return
@@ -178,16 +172,6 @@ func (a *App) liveSnapshot(ctx context.Context) (*snapshot, error) {
 func (a *App) stopBackup(context.Context) error {
 	a.backup.Lock()
 	return nil
-}
-
-func answerOwn(w http.ResponseWriter, status int, message string) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	text, err := json.Marshal(map[string]string{"message": message})
-	if err == nil {
-		_, _ = w.Write(text) // the caller may be gone
-	}
 }
 
 // backupPause is how long a reader of a backup may take nothing.

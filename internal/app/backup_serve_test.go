@@ -13,7 +13,7 @@ func TestBackupsOneAtATime(t *testing.T) {
 	a := &App{}
 	ask := func(method string) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
-		a.serveBackup(w, httptest.NewRequest(method, "/_weir/backup", nil))
+		only(http.MethodPost, a.serveBackup).ServeHTTP(w, httptest.NewRequest(method, backupPath, nil))
 		return w
 	}
 	if w := ask(http.MethodGet); w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != "POST" {

@@ -65,10 +65,10 @@ func (a *App) buildControl(context.Context) error {
 		Region: a.o.Region, Account: a.o.Account, Credentials: a.credentials, AnyCredentials: a.o.AnyCredentials,
 		Logger: a.o.Logger, Ready: a.ready,
 		Own: map[string]http.Handler{
-			codePath:          http.HandlerFunc(a.serveCode),
-			"/_weir/requests": control.RequestsHandler(a.requests),
-			statsPath:         http.HandlerFunc(serveStats),
-			"/_weir/backup":   http.HandlerFunc(a.serveBackup),
+			backupPath:   only(http.MethodPost, a.serveBackup),
+			codePath:     only(http.MethodGet, a.serveCode),
+			requestsPath: control.RequestsHandler(a.requests),
+			statsPath:    only(http.MethodGet, serveStats),
 		},
 		Services: []protocol.Service{
 			apigateway.Service(apigateway.Options{

@@ -13,9 +13,6 @@ import (
 	"weir/internal/sigv4"
 )
 
-// codePath answers with a function's zip, "?sha256=" names which.
-const codePath = "/_weir/code"
-
 // codeURLLife is how long a link to code is good, as on AWS.
 const codeURLLife = 10 * time.Minute
 
@@ -37,24 +34,14 @@ func (a *App) codeURL(fn catalog.Function, host string) string {
 
 // serveCode answers root, or who holds a link, with a zip.
 func (a *App) serveCode(w http.ResponseWriter, r *http.Request) {
-	refuse := func(status int, message string) {
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(status)
-		_, _ = w.Write([]byte(`{"message":"` + message + `"}`)) // the caller may be gone
-	}
-	if r.Method != http.MethodGet {
-		w.Header().Set("Allow", http.MethodGet)
-		refuse(http.StatusMethodNotAllowed, "Method Not Allowed")
-		return
-	}
 	zip, err := a.store.Code(r.Context(), r.URL.Query().Get("sha256"))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		refuse(http.StatusNotFound, "There is no such code: ask GetFunction for a new Location")
+		answerOwn(w, http.StatusNotFound, "There is no such code: ask GetFunction for a new Location")
 		return
 	case err != nil:
 		a.o.Logger.Error("sending a function's code", "error", err)
-		refuse(http.StatusInternalServerError, "Internal Failure")
+		answerOwn(w, http.StatusInternalServerError, "Internal Failure")
 		return
 	}
 	w.Header().Set("Content-Type", "application/zip")

@@ -174,12 +174,7 @@ func (a *App) bindLocal(ctx context.Context) error {
 		return fmt.Errorf("binding a loopback address for functions: %w", err)
 	}
 	a.localAddr = l
-	a.onStop("local control address", func(context.Context) error {
-		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-			return err
-		}
-		return nil
-	})
+	a.onStopClose("local control address", l)
 	return nil
 }
 

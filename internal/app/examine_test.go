@@ -73,7 +73,7 @@ func (m *machine) served() {
 // header changes four bytes of the database.
 func (m *machine) header(at int64, value uint32) {
 	m.t.Helper()
-	f, err := os.OpenFile(filepath.Join(m.o.Data, databaseName), os.O_WRONLY, 0)
+	f, err := os.OpenFile(filepath.Join(m.o.Data, store.DatabaseFile), os.O_WRONLY, 0)
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -240,7 +240,7 @@ func TestExamineARunningServer(t *testing.T) {
 		t.Error(err)
 	}
 	// What a kill leaves names a process that may be another one now.
-	if err := a.Running().write(m.o.Data); err != nil {
+	if err := writeOwnerOnly(runningFile(m.o.Data), a.Running()); err != nil {
 		t.Fatal(err)
 	}
 	m.findings = nil

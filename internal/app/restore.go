@@ -115,7 +115,7 @@ func checkEmpty(data string) error {
 
 // unpack writes the files of a backup below aside, each durably.
 func unpack(ctx context.Context, r io.Reader, data, aside string) (*Manifest, error) {
-	if err := os.MkdirAll(filepath.Join(aside, "code"), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(aside, store.CodeFolder), 0o700); err != nil {
 		return nil, err
 	}
 	accept := func(m *Manifest) error {
@@ -178,7 +178,7 @@ func openOnce(ctx context.Context, dir string) error {
 }
 
 // placed is what a backup makes of a data folder.
-var placed = []string{"code", rootKeyName, secretName, databaseName}
+var placed = []string{store.CodeFolder, rootKeyName, secretName, store.DatabaseFile}
 
 // putInPlace moves what was unpacked one level up. While the folder that held
 // it is there, no server starts: a crash in between is not taken for a restore.

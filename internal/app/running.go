@@ -45,20 +45,6 @@ func FindRunning(data string) (Running, error) {
 	return r, nil
 }
 
-// write puts r into the data folder in one step, so that a reader never sees
-// half of it.
-func (r Running) write(data string) error {
-	text, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	temporary := runningFile(data) + ".new"
-	if err := os.WriteFile(temporary, append(text, '\n'), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(temporary, runningFile(data))
-}
-
 // reachable is the URL under which this machine reaches a bound address: a
 // wildcard address is reached through loopback, and one that speaks TLS under
 // a name that its certificate has.

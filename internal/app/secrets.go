@@ -86,7 +86,8 @@ func errOtherSecret(file, data string) error {
 	return fmt.Errorf("the secret in %s is not the one that the data in %s was stored under, so no API key would be found: put the right file back or name it with --secret-file", file, data)
 }
 
-// writeOwnerOnly writes v as JSON in one step; only the owner may read it.
+// writeOwnerOnly writes v as JSON in one step, so that a reader never sees half
+// of it; only the owner may read it.
 func writeOwnerOnly(file string, v any) error {
 	text, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {

@@ -6,10 +6,6 @@ import (
 	"runtime/metrics"
 )
 
-// statsPath tells root what the process itself takes. What it holds open is
-// the system's to tell (/proc/PID/fd).
-const statsPath = "/_weir/stats"
-
 // stats is what the process takes now.
 type stats struct {
 	Goroutines uint64 `json:"goroutines"`
@@ -17,6 +13,8 @@ type stats struct {
 	TotalBytes uint64 `json:"totalBytes"` // that the Go runtime has of the system; SQLite takes its own
 }
 
+// serveStats tells root what the process itself takes. What it holds open is
+// the system's to tell (/proc/PID/fd).
 func serveStats(w http.ResponseWriter, _ *http.Request) {
 	samples := []metrics.Sample{
 		{Name: "/sched/goroutines:goroutines"},

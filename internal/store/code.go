@@ -82,7 +82,7 @@ func writeDurably(path string, data []byte) (err error) {
 // CodeFiles lists the function code in a data folder, in order: the files'
 // paths below it, with slashes, which end in the SHA-256 of what they hold.
 func CodeFiles(dir string) ([]string, error) {
-	entries, err := os.ReadDir(filepath.Join(dir, codeFolder))
+	entries, err := os.ReadDir(filepath.Join(dir, CodeFolder))
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
@@ -90,7 +90,7 @@ func CodeFiles(dir string) ([]string, error) {
 	for _, e := range entries {
 		sum, err := hex.DecodeString(e.Name())
 		if err == nil && len(sum) == sha256.Size && hex.EncodeToString(sum) == e.Name() {
-			files = append(files, codeFolder+"/"+e.Name())
+			files = append(files, CodeFolder+"/"+e.Name())
 		}
 	}
 	return files, nil

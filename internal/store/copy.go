@@ -43,10 +43,9 @@ func SyncFolder(dir string) error { return syncFolder(dir) }
 
 // CopyDatabase writes a copy of a data folder's database into another folder
 // (which then is a data folder without code), as one reading transaction sees
-// it: calls and changes go on meanwhile. It returns
-// the schema's version. The folder is either open in this process or locked by
-// it. The copy is one file without a log, and without the
-// room that deleted rows left.
+// it: calls and changes go on meanwhile. It returns the schema's version. The
+// folder is either open in this process or locked by it. The copy is one file
+// without a log, and without the room that deleted rows left.
 //
 // A database that no server has opened since a crash is brought to its last
 // commit on the way, and nothing else of it is changed: not its schema either.
@@ -57,14 +56,14 @@ func CopyDatabase(ctx context.Context, dir, to string) (schema int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("store: %w", err)
 	}
-	source := filepath.Join(dir, databaseFile)
+	source := filepath.Join(dir, DatabaseFile)
 	if _, err := os.Stat(source); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return 0, fmt.Errorf("store: %s is not a data folder of weir: it holds no %s", dir, databaseFile)
+			return 0, fmt.Errorf("store: %s is not a data folder of weir: it holds no %s", dir, DatabaseFile)
 		}
 		return 0, fmt.Errorf("store: %w", err)
 	}
-	path := filepath.Join(to, databaseFile)
+	path := filepath.Join(to, DatabaseFile)
 	// SQLite would make the copy readable for everybody.
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {

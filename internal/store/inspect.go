@@ -31,7 +31,7 @@ const (
 // Inspect looks at a database without opening it, so that nothing is changed
 // and a server may run. The error is fs.ErrNotExist when there is none.
 func Inspect(dir string) (Database, error) {
-	d := Database{File: filepath.Join(dir, databaseFile)}
+	d := Database{File: filepath.Join(dir, DatabaseFile)}
 	f, err := os.Open(d.File)
 	if err != nil {
 		return d, fmt.Errorf("store: %w", err)

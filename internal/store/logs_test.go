@@ -17,7 +17,7 @@ func TestLogsMoveToGroups(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, err := range []error{
-		old.migrate(filepath.Join(dir, databaseFile), migrations[:1], time.Unix(0, 1)),
+		old.migrate(filepath.Join(dir, DatabaseFile), migrations[:1], time.Unix(0, 1)),
 		old.exec("INSERT INTO log_stream (id, group_name, name) VALUES (7, 'g', 'a'), (8, 'g', 'b'), (9, 'h', 'a'), (10, 'g', 'empty')"),
 		old.exec("INSERT INTO log_event (stream_id, time, message) VALUES (8, 20, 'second'), (7, 10, 'first'), (9, 30, 'other'), (7, 20, 'third')"),
 		old.close(),

@@ -12,9 +12,10 @@ import (
 	"time"
 )
 
+// What a data folder holds: the database, and a folder of function code.
 const (
-	databaseFile = "weir.db"
-	codeFolder   = "code"
+	DatabaseFile = "weir.db"
+	CodeFolder   = "code"
 )
 
 // LockFile is the file in a data folder by which it is locked.
@@ -46,7 +47,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if err := os.MkdirAll(filepath.Join(dir, codeFolder), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(dir, CodeFolder), 0o700); err != nil {
 		return nil, failed(fmt.Errorf("cannot make the data folder: %w", err))
 	}
 	lock, err := lockFolder(dir)
@@ -87,7 +88,7 @@ func (s *Store) open() error {
 	}
 	// SQLite would make the file readable for everybody; its other files take
 	// their mode from this one.
-	path := filepath.Join(s.dir, databaseFile)
+	path := filepath.Join(s.dir, DatabaseFile)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return failed(fmt.Errorf("cannot open the database: %w", err))

@@ -34,7 +34,7 @@ const (
 // dsn names the database with every pragma a connection needs, so that no
 // connection can be without them.
 func dsn(dir string, m mode) string {
-	path := filepath.ToSlash(filepath.Join(dir, databaseFile))
+	path := filepath.ToSlash(filepath.Join(dir, DatabaseFile))
 	if !strings.HasPrefix(path, "/") {
 		path = "/" + path // a Windows drive
 	}

@@ -80,7 +80,7 @@ func (s *Store) Close() error {
 }
 
 // codeDir is where function code lies.
-func (s *Store) codeDir() string { return filepath.Join(s.dir, codeFolder) }
+func (s *Store) codeDir() string { return filepath.Join(s.dir, CodeFolder) }
 
 // acquire waits for the turn to write.
 func (s *Store) acquire(ctx context.Context) error {
