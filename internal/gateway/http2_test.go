@@ -242,8 +242,8 @@ func TestHTTP2BodyMemoryIsBounded(t *testing.T) {
 	}
 }
 
-// TestHTTP2RequestsCountAsConnections: on one connection as many requests run as
-// there may be connections, and a place that is left is given again.
+// TestHTTP2RequestsCountAsConnections: as many requests run as there may be
+// connections, on whichever, and a place that is left is given again.
 func TestHTTP2RequestsCountAsConnections(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -261,8 +261,8 @@ func TestHTTP2RequestsCountAsConnections(t *testing.T) {
 				<-release
 				return &invocation.Result{Payload: []byte(`{}`)}, nil
 			})
-			client := client2(t)
-			get := func() string {
+			one, other := client2(t), client2(t)
+			get := func(client *http.Client) string {
 				resp, err := client.Get("https://" + r.addr + "/_aws/execute-api/abc123/prod/open")
 				if err != nil {
 					return err.Error()
@@ -271,14 +271,14 @@ func TestHTTP2RequestsCountAsConnections(t *testing.T) {
 				return resp.Status
 			}
 			answers := make(chan string, 3)
-			ask := func() {
-				go func() { answers <- get() }()
+			ask := func(client *http.Client) {
+				go func() { answers <- get(client) }()
 				<-entered
 			}
-			for range 3 {
-				ask()
-			}
-			if got := get(); got != "503 Service Unavailable" {
+			ask(one)
+			ask(one)
+			ask(other)
+			if got := get(one); got != "503 Service Unavailable" {
 				t.Errorf("one more: %s", got)
 			}
 			if rec := r.lastRecord(); rec.Reason != "TOO_MANY_CONNECTIONS" {
@@ -288,7 +288,7 @@ func TestHTTP2RequestsCountAsConnections(t *testing.T) {
 			if got := <-answers; got != "200 OK" {
 				t.Errorf("got %s", got)
 			}
-			ask()
+			ask(other)
 			close(release)
 			for range 3 {
 				if got := <-answers; got != "200 OK" {
@@ -399,19 +399,31 @@ func TestHTTP2SlowReadersAreCutOff(t *testing.T) {
 }
 
 func TestHTTP2BoundsStreams(t *testing.T) {
-	r := newRig(t, ServerOptions{Certificate: certificate(t)})
-	release := make(chan struct{})
-	defer close(release)
-	r.invoker.does(func(context.Context, *invocation.Invocation) (*invocation.Result, error) {
-		<-release
-		return &invocation.Result{Payload: []byte(`{}`)}, nil
-	})
-	c := r.dialHTTP2()
-	for range maxStreams {
-		c.head(request("GET /prod/open", ""), true)
-	}
-	if got := c.ask(request("GET /prod/open", "")); got.status != "" || got.reset == 0 {
-		t.Errorf("stream %d: %+v", maxStreams+1, got)
+	for _, c := range []struct {
+		name    string
+		options ServerOptions
+		most    int
+	}{
+		{"without caps", ServerOptions{}, maxStreams},
+		{"with a cap below", ServerOptions{MaxConnections: 9, MaxConnectionsPerAddress: 3}, 3},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.options.Certificate = certificate(t)
+			r := newRig(t, c.options)
+			release := make(chan struct{})
+			defer close(release)
+			r.invoker.does(func(context.Context, *invocation.Invocation) (*invocation.Result, error) {
+				<-release
+				return &invocation.Result{Payload: []byte(`{}`)}, nil
+			})
+			client := r.dialHTTP2()
+			for range c.most {
+				client.head(request("GET /prod/open", ""), true)
+			}
+			if got := client.ask(request("GET /prod/open", "")); got.status != "" || got.reset == 0 {
+				t.Errorf("stream %d: %+v", c.most+1, got)
+			}
+		})
 	}
 }
 

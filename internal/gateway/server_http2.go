@@ -59,7 +59,7 @@ func newHTTP2(s *Server, o ServerOptions) *http2Server {
 			return context.WithValue(ctx, connKey{}, c)
 		},
 		HTTP2: &http.HTTP2Config{
-			MaxConcurrentStreams:          maxStreams,
+			MaxConcurrentStreams:          streamsOf(o),
 			MaxReadFrameSize:              maxFrame,
 			MaxReceiveBufferPerStream:     maxWindow,
 			MaxReceiveBufferPerConnection: 4 * maxWindow,
@@ -67,6 +67,18 @@ func newHTTP2(s *Server, o ServerOptions) *http2Server {
 		},
 	}
 	return h
+}
+
+// streamsOf is how many requests a client is told that it may have at a time: no
+// more than the caps leave to one connection, so that it waits with the others.
+func streamsOf(o ServerOptions) int {
+	n := maxStreams
+	for _, most := range []int{o.MaxConnections, o.MaxConnectionsPerAddress} {
+		if most > 0 {
+			n = min(n, most)
+		}
+	}
+	return n
 }
 
 // connKey finds the connection in a request's context, where net/http puts it.
