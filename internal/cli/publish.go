@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/smithy-go/logging"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -109,21 +107,9 @@ func (p *place) open(ctx context.Context) (publisher publish.Publisher, server *
 		}
 		return publish.Publisher{Config: server.aws}, server, nil
 	}
-	options := []func(*config.LoadOptions) error{config.WithLogger(logging.Nop{})} // errors say it better
-	if p.region != "" {
-		options = append(options, config.WithRegion(p.region))
-	}
-	cfg, err := config.LoadDefaultConfig(ctx, options...)
+	cfg, err := awsConfig(ctx, p.region, "AWS", "give --region, or set AWS_REGION or AWS_PROFILE")
 	if err != nil {
-		return publisher, nil, &failure{exitFailure, fmt.Errorf("reading AWS's configuration: %w", err)}
-	}
-	if cfg.Region == "" {
-		return publisher, nil, &failure{exitFailure, errors.New("no AWS region is configured: give --region, or set AWS_REGION or AWS_PROFILE")}
-	}
-	within, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	if _, err := cfg.Credentials.Retrieve(within); err != nil {
-		return publisher, nil, &failure{exitFailure, fmt.Errorf("no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; 'aws sts get-caller-identity' tests them: %w", err)}
+		return publisher, nil, err
 	}
 	return publish.Publisher{Config: cfg, AWS: true}, nil, nil
 }

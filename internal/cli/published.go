@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"weir/internal/cli/publish"
@@ -33,6 +34,7 @@ type published struct {
 	Burst       int32        `json:"burst"`
 	Quota       *quotaFigure `json:"quota,omitempty"`
 	Changes     plannedCalls `json:"changes"` // the changing calls that were made
+	limits      string       // in words
 	open        bool
 	ca          string // file that curl has to trust; "" when what it knows is enough
 }
@@ -47,7 +49,7 @@ func newPublished(spec publish.Spec, made publish.Publication) *published {
 		Name: made.Name, Account: made.Account, Region: made.Region, Runtime: made.Runtime, Handler: made.Handler,
 		FunctionARN: made.FunctionARN, APIID: made.APIID, Stage: made.Stage, Path: made.Path, Methods: made.Methods,
 		PlanID: made.PlanID, KeyID: made.KeyID, Key: made.KeyValue, KeyEnabled: made.KeyEnabled,
-		Rate: spec.Rate, Burst: spec.Burst, Changes: append(plannedCalls{}, made.Calls...), open: spec.Open,
+		Rate: spec.Rate, Burst: spec.Burst, Changes: append(plannedCalls{}, made.Calls...), limits: spec.Limits(), open: spec.Open,
 	}
 	if spec.Quota != nil {
 		p.Quota = &quotaFigure{spec.Quota.Limit, spec.Quota.Period}
@@ -88,21 +90,13 @@ func (p *published) print(s *screen) {
 	default:
 		s.printf("key       %s\n", p.Key)
 	}
-	s.printf("limits    %s\n", p.limits())
+	s.printf("limits    %s\n", p.limits)
 	for _, t := range p.tries() {
 		s.printf("\n%s\n%s\n", s.paint(faint, "# "+t.shows), t.line)
 	}
 }
 
-func (p *published) limits() string {
-	text := fmt.Sprintf("%s, burst %d", p.rate(), p.Burst)
-	if p.Quota != nil {
-		text += fmt.Sprintf(", %d a %s", p.Quota.Limit, strings.ToLower(p.Quota.Period))
-	}
-	return text
-}
-
-func (p *published) rate() string { return fmt.Sprintf("%v a second", p.Rate) }
+func (p *published) rate() string { return strconv.FormatFloat(p.Rate, 'f', -1, 64) + " a second" }
 
 // try is one line to paste into a shell, and what it shows.
 type try struct{ shows, line string }

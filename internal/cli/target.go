@@ -62,19 +62,29 @@ func (t *target) connect(ctx context.Context) (*connection, error) {
 	if t.endpoint == "" {
 		return connect(t.data)
 	}
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithLogger(logging.Nop{}))
+	cfg, err := awsConfig(ctx, "", t.endpoint, "set AWS_REGION to the one that the server answers as, or AWS_PROFILE to a profile that has one")
 	if err != nil {
-		return nil, &failure{exitFailure, fmt.Errorf("reading AWS's configuration: %w", err)}
-	}
-	if cfg.Region == "" {
-		return nil, &failure{exitFailure, errors.New("no region is configured: set AWS_REGION to the one that the server answers as, or AWS_PROFILE to a profile that has one")}
-	}
-	within, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	if _, err := cfg.Credentials.Retrieve(within); err != nil {
-		return nil, &failure{exitFailure, fmt.Errorf("no AWS credentials for %s: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE: %w", t.endpoint, err)}
+		return nil, err
 	}
 	// The flag beats the endpoints of single services that are configured.
 	cfg.BaseEndpoint, cfg.ConfigSources = aws.String(t.endpoint), nil
 	return &connection{running: app.Running{ControlURL: t.endpoint, Region: cfg.Region}, aws: cfg}, nil
+}
+
+// awsConfig is the configuration that AWS's tools would use, with a region and
+// credentials for a place; noRegion says what to do when there is no region.
+func awsConfig(ctx context.Context, region, place, noRegion string) (aws.Config, error) {
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(region), config.WithLogger(logging.Nop{})) // errors say it better
+	if err != nil {
+		return cfg, &failure{exitFailure, fmt.Errorf("reading AWS's configuration: %w", err)}
+	}
+	if cfg.Region == "" {
+		return cfg, &failure{exitFailure, errors.New("no AWS region is configured: " + noRegion)}
+	}
+	within, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if _, err := cfg.Credentials.Retrieve(within); err != nil {
+		return cfg, &failure{exitFailure, fmt.Errorf("no AWS credentials for %s: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; 'aws sts get-caller-identity' tests them: %w", place, err)}
+	}
+	return cfg, nil
 }

@@ -50,17 +50,22 @@ port is used instead; one that is named by a flag is not replaced.`,
 			if err != nil {
 				return err
 			}
-			u := up{cmd: c, spec: spec, shown: shown, watch: watch, data: o.Data}
-			if _, err := connect(o.Data); !absent(err) {
-				if err != nil {
-					return err
-				}
-				return u.join(c.Context())
+			u := up{cmd: c, spec: spec, shown: shown, watch: watch}
+			if running, err := connect(o.Data); err == nil {
+				return u.join(c.Context(), running)
+			} else if !absent(err) {
+				return err
 			}
 			if err := u.chooseAddresses(&o); err != nil {
 				return err
 			}
-			return serve(c.Context(), o, func(lasting context.Context) error { return u.publish(c.Context(), lasting) })
+			return serve(c.Context(), o, func(lasting context.Context) error {
+				started, err := connect(o.Data)
+				if err != nil {
+					return err
+				}
+				return u.publish(c.Context(), lasting, started)
+			})
 		},
 	}
 	flags := pflag.NewFlagSet("server", pflag.ContinueOnError)
@@ -79,7 +84,6 @@ type up struct {
 	spec  publish.Spec
 	shown display
 	watch bool
-	data  string
 }
 
 // note says something beside the result.
@@ -90,13 +94,9 @@ func (u *up) note(format string, args ...any) {
 }
 
 // join publishes to the server that runs already.
-func (u *up) join(ctx context.Context) error {
-	running, err := app.FindRunning(u.data)
-	if err != nil {
-		return asFailure(err)
-	}
-	u.note("a server runs on %s already (process %d): using it", u.data, running.PID)
-	if err := u.publish(ctx, ctx); err != nil {
+func (u *up) join(ctx context.Context, server *connection) error {
+	u.note("a server runs on %s already (process %d): using it", server.data, server.running.PID)
+	if err := u.publish(ctx, ctx, server); err != nil {
 		return err
 	}
 	u.note("the server goes on")
@@ -135,11 +135,7 @@ func (u *up) chooseAddresses(o *app.Options) error {
 
 // publish publishes within ctx and then shows requests within lasting, which
 // ends after the drain, so that the last answers are seen.
-func (u *up) publish(ctx, lasting context.Context) error {
-	server, err := connect(u.data)
-	if err != nil {
-		return err
-	}
+func (u *up) publish(ctx, lasting context.Context, server *connection) error {
 	publisher := publish.Publisher{Config: server.aws}
 	if !u.shown.json {
 		publisher.Report = (&steps{u.cmd.ErrOrStderr()}).report

@@ -109,7 +109,7 @@ func (p Publisher) Publish(ctx context.Context, spec Spec) (Publication, error) 
 		{"method", spec.verbs() + " " + spec.Path, b.methods},
 		{"permission", "API may invoke the function", b.permission},
 		{"stage", "stage " + spec.Stage, b.deploy},
-		{"plan", "usage plan: " + spec.limits(), b.plan},
+		{"plan", "usage plan: " + spec.Limits(), b.plan},
 		{"key", "API key " + spec.Name, b.key},
 		{"leftovers", "stages of an earlier publication", b.leftovers},
 	} {

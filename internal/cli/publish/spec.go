@@ -186,8 +186,8 @@ func (s *Spec) segments() []string {
 
 func (s *Spec) verbs() string { return strings.Join(s.Methods, ",") }
 
-// limits says rate, burst and quota in words.
-func (s *Spec) limits() string {
+// Limits says rate, burst and quota in words.
+func (s *Spec) Limits() string {
 	text := fmt.Sprintf("%s a second, burst %d", number(s.Rate), s.Burst)
 	if s.Quota != nil {
 		text += fmt.Sprintf(", %d a %s", s.Quota.Limit, strings.ToLower(s.Quota.Period))
