@@ -88,7 +88,7 @@ func (a *App) buildControl(context.Context) error {
 	a.door = door
 	serve := func(cert *gateway.Certificate) *gateway.Server {
 		o := a.o.Edge.tools(cert)
-		o.Fallback = http.Handler(door)
+		o.Fallback, o.Knows = door, door.Knows
 		return gateway.NewServer(a.gateway, o)
 	}
 	a.tools = serve(a.toolsCert)

@@ -327,10 +327,29 @@ func TestAStrangersBodyIsNotRead(t *testing.T) {
 		read := &counter{Reader: r.Body}
 		r.Body = io.NopCloser(read)
 		w := httptest.NewRecorder()
-		newDoor(t, nil).ServeHTTP(w, r)
+		d := newDoor(t, nil)
+		if d.Knows(r) {
+			t.Errorf("%+v is known", a)
+		}
+		d.ServeHTTP(w, r)
 		if w.Code != 403 || read.n != 0 {
 			t.Errorf("%d, %d bytes read", w.Code, read.n)
 		}
+	}
+	if r := (ask{body: "{}"}).request(); !newDoor(t, nil).Knows(r) {
+		t.Error("root is not known")
+	}
+	open := newDoor(t, func(o *control.Options) { o.AnyCredentials, o.Credentials = true, nil })
+	r := ask{unsigned: true, body: "{}"}.request()
+	if open.Knows(r) {
+		t.Error("known without an Authorization header")
+	}
+	r.Header.Set("Authorization", "x")
+	if !open.Knows(r) {
+		t.Error("any credentials are not known")
+	}
+	if r.Host = "evil.example"; open.Knows(r) {
+		t.Error("another host is known")
 	}
 }
 

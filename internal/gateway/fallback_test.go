@@ -117,6 +117,52 @@ func TestFallbackBodies(t *testing.T) {
 	}
 }
 
+// TestStrangersBodiesAreNotRead: whom Knows does not know is answered before a
+// large body has come.
+func TestStrangersBodiesAreNotRead(t *testing.T) {
+	control := &seen{}
+	options := ServerOptions{Fallback: control, Knows: func(r *http.Request) bool {
+		return r.Header.Get("Authorization") == "known" && r.Host == "localhost" && r.RequestURI == "/functions?a=b"
+	}}
+	r := newRig(t, options)
+	post := func(more ...string) string {
+		return request("POST /functions?a=b", "", append([]string{"Host: localhost"}, more...)...)
+	}
+	for _, sent := range []string{
+		post("Content-Length: 65537"), post("Content-Length: 65537", "authorization: guess"),
+		post("Transfer-Encoding: chunked"), post("Expect: 100-continue", "Content-Length: 65537"),
+	} {
+		c := r.dial()
+		if !strings.Contains(sent, "chunked") {
+			sent += strings.Repeat("z", 8<<10) // which the engine reads with the head
+		}
+		if _, err := io.WriteString(c, sent); err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(c) // the rest never comes, and the connection ends
+		text := strings.TrimPrefix(string(got), "HTTP/1.1 100 Continue\r\n\r\n")
+		if err != nil || status(text) != "201" || header(text, "Connection") != "close" || control.bodies[len(control.bodies)-1] != "" {
+			t.Errorf("%.80q: got %q, %v", sent, got, err)
+		}
+	}
+	large := strings.Repeat("z", smallBody+1)
+	for _, sent := range []string{
+		request("POST /functions?a=b", large, "Host: localhost", "Authorization: known"),
+		request("POST /functions?a=b", large[:smallBody], "Host: localhost"),
+	} {
+		if got := r.wire(sent); status(got) != "201" || !strings.HasSuffix(sent, "\r\n\r\n"+control.bodies[len(control.bodies)-1]) {
+			t.Errorf("got %q", got)
+		}
+	}
+	options.Certificate = certificate(t)
+	c := newRig(t, options).dialHTTP2()
+	before := len(control.bodies)
+	c.head(request("POST /functions?a=b", "", "Host: localhost", "Content-Length: 65537"), false)
+	if got := c.answer(); got.status != "201" || control.bodies[before] != "" {
+		t.Errorf("HTTP/2: got %+v", got)
+	}
+}
+
 // TestFallbackStreams: what a handler flushes arrives while it goes on, and an
 // answer that it gives up is cut off, so that nobody takes it for whole.
 func TestFallbackStreams(t *testing.T) {

@@ -49,7 +49,11 @@ type ServerOptions struct {
 	MaxBodyMemory int
 	// Fallback answers requests that are in no caller's form. It gets copies
 	// only, so it may keep what it likes. nil: they are refused.
-	Fallback            http.Handler
+	Fallback http.Handler
+	// Knows says of a request for Fallback whether its body is read, if that may be
+	// over 64 KB: r has none yet. false: Fallback gets it without the body, to
+	// refuse it, and a connection over HTTP/1.1 ends. nil: all are read.
+	Knows               func(r *http.Request) bool
 	FallbackMaxBody     int           // bytes that a body for Fallback may have; 0: 75 MB, more than AWS's largest upload
 	FallbackBodyTimeout time.Duration // for such a body; 0: 5 min, or BodyTimeout when that is longer
 }
@@ -59,6 +63,7 @@ type ServerOptions struct {
 type Server struct {
 	gateway     *Gateway
 	fallback    func(*fasthttp.RequestCtx) (answered bool) // nil: none
+	knows       func(*http.Request) bool                   // see ServerOptions
 	calls, rest room                                       // for what is in a caller's form, and for the fallback
 	engine      *fasthttp.Server
 	tls         *tls.Config  // nil: plain
@@ -88,7 +93,7 @@ func NewServer(g *Gateway, o ServerOptions) *Server {
 	s.calls = room{maxBody, orDefault(o.BodyTimeout, 30*time.Second)}
 	s.rest = s.calls
 	if o.Fallback != nil {
-		s.fallback = s.adapt(o.Fallback)
+		s.fallback, s.knows = s.adapt(o.Fallback), o.Knows
 		s.rest = room{
 			bytes: orDefault(o.FallbackMaxBody, 75_000_000),
 			time:  orDefault(o.FallbackBodyTimeout, max(5*time.Minute, s.calls.time)),
@@ -225,6 +230,11 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 func (s *Server) take(ctx *fasthttp.RequestCtx, x *exchange) *problem {
 	if problem := accept(ctx, &x.req); problem != nil {
 		return problem
+	}
+	if s.stranger(ctx, &x.req) {
+		connOf(ctx.Conn()).lingers()
+		ctx.Response.SetConnectionClose()
+		return nil
 	}
 	return s.readBody(ctx, x)
 }

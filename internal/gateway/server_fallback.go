@@ -9,6 +9,8 @@ import (
 
 	"github.com/valyala/fasthttp"
 	"github.com/valyala/fasthttp/fasthttpadaptor"
+
+	"weir/internal/gateway/message"
 )
 
 // adapt makes a net/http handler answer through the engine. The handler gets
@@ -54,6 +56,26 @@ func (s *Server) adapt(h http.Handler) func(*fasthttp.RequestCtx) (answered bool
 		ctx.HijackSetNoResponse(false)
 		return false
 	}
+}
+
+// unknown reports whether a request for the fallback comes from somebody whose
+// body is not read. length is that of the body, -1 for none.
+func (s *Server) unknown(req *message.Request, length int, head func() *http.Request) bool {
+	return s.knows != nil && (length < 0 || length > smallBody) && !called(req) && !s.knows(head())
+}
+
+// stranger is unknown over HTTP/1.1.
+func (s *Server) stranger(ctx *fasthttp.RequestCtx, req *message.Request) bool {
+	if ctx.RequestBodyStream() == nil {
+		return false
+	}
+	return s.unknown(req, ctx.Request.Header.ContentLength(), func() *http.Request {
+		head := &http.Request{Method: req.Method, Host: req.Host, RequestURI: view(ctx.RequestURI()), Header: http.Header{}}
+		for _, f := range req.Header {
+			head.Header.Add(f.Name, f.Value)
+		}
+		return head
+	})
 }
 
 // panicked is the key of a request's note that its handler panicked.

@@ -187,6 +187,9 @@ func (h *http2Server) accept(c *headTimer, w http.ResponseWriter, r *http.Reques
 	if f.left > int64(room.bytes) {
 		return tooLong(room.bytes)
 	}
+	if h.server.unknown(req, int(r.ContentLength), func() *http.Request { return r }) {
+		return nil // and the fallback refuses it
+	}
 	if found = h.body(x, r, w, room); found != nil {
 		return found
 	}
