@@ -74,10 +74,13 @@ func (e examined) print(s *screen) {
 		count[f.Verdict]++
 	}
 	for i, f := range e.Findings {
-		s.printf("%s  %-*s  %s\n", s.paint(styles[f.Verdict], padTo(string(f.Verdict), 4)), wide, f.Check, clean(f.Found))
+		s.printf("%s  %-*s  ", s.paint(styles[f.Verdict], padTo(string(f.Verdict), 4)), wide, f.Check)
+		indent := 4 + 2 + wide + 2
+		s.hang(indent, clean(f.Found))
 		// Lines that ask for the same are followed by it once.
 		if again := i+1 < len(e.Findings) && e.Findings[i+1].Do == f.Do; f.Do != "" && !again {
-			s.printf("%*s→ %s\n", 4+2+wide+2, "", clean(f.Do))
+			s.printf("%*s→ ", indent, "")
+			s.hang(indent+2, clean(f.Do))
 		}
 	}
 	s.printf("%d ok, %d to know, %d to mend\n", count[app.Fine], count[app.Warning], count[app.Failing])

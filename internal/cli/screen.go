@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 )
@@ -41,6 +42,32 @@ func newScreen(out io.Writer) *screen {
 // printf adds text that we wrote ourselves. What others named goes through
 // clean first.
 func (s *screen) printf(format string, args ...any) { fmt.Fprintf(s, format, args...) }
+
+// hang ends a line of which indent columns are written. On a terminal what is
+// longer than the line goes on below, between words and as far in.
+func (s *screen) hang(indent int, text string) {
+	room := s.columns - indent
+	if room < 20 { // or no terminal
+		s.printf("%s\n", text)
+		return
+	}
+	at := 0
+	for i, word := range strings.Fields(text) {
+		width := utf8.RuneCountInString(word)
+		switch {
+		case i == 0:
+		case at+1+width > room:
+			s.printf("\n%*s", indent, "")
+			at = 0
+		default:
+			s.WriteByte(' ')
+			at++
+		}
+		s.WriteString(word)
+		at += width
+	}
+	s.WriteByte('\n')
+}
 
 // style is how a text stands out on a terminal with colour.
 type style string

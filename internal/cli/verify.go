@@ -174,12 +174,26 @@ func (v *verifyFlags) readKey(c *cobra.Command) (string, error) {
 
 func (v *verifyFlags) print(w io.Writer, report *verify.Report) error {
 	if !v.asJSON {
-		return report.Write(w)
+		s := newScreen(w)
+		printReport(s, report)
+		return write(w, s.Bytes())
 	}
 	return printJSON(w, struct {
 		*verify.Report
 		Passed bool `json:"passed"`
 	}{report, report.Passed()})
+}
+
+// printReport shows a table of the checks, in which a narrow terminal cuts what
+// was sent and what came back, then what to know of them.
+func printReport(s *screen, report *verify.Report) {
+	styles := map[verify.Verdict]style{verify.Pass: good, verify.Fail: bad, verify.Unknown: warn}
+	t := newTable(left("CHECK"), elastic("SENT"), elastic("CAME BACK"), left("VERDICT"))
+	for _, c := range report.Checks {
+		t.add(text(c.Name), text(c.Sent), text(c.Got), styled(styles[c.Verdict], string(c.Verdict)))
+	}
+	t.print(s)
+	s.WriteString(report.Notes())
 }
 
 // onTerminal reports whether a person sits at the other end.

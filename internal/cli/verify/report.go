@@ -2,10 +2,8 @@ package verify
 
 import (
 	"fmt"
-	"io"
 	"net/url"
 	"strings"
-	"text/tabwriter"
 )
 
 // Verdict is what a check came to.
@@ -49,17 +47,9 @@ func (r *Report) Count(v Verdict) int {
 // Passed says whether every check passed.
 func (r *Report) Passed() bool { return len(r.Checks) > 0 && r.Count(Pass) == len(r.Checks) }
 
-// Write prints the report as a table, then one line for each check that did
-// not pass, then the sum.
-func (r *Report) Write(w io.Writer) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "CHECK\tSENT\tCAME BACK\tVERDICT")
-	for _, c := range r.Checks {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", c.Name, c.Sent, c.Got, c.Verdict)
-	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
+// Notes are what stands below the table of the checks: one line for each that
+// did not pass, then the sum.
+func (r *Report) Notes() string {
 	var b strings.Builder
 	for _, c := range r.Checks {
 		if c.Verdict != Pass {
@@ -70,8 +60,7 @@ func (r *Report) Write(w io.Writer) error {
 		b.WriteString("\n")
 	}
 	fmt.Fprintf(&b, "\n%d passed, %d failed, %d could not be told; calls sent: %d\n", r.Count(Pass), r.Count(Fail), r.Count(Unknown), r.Calls)
-	_, err := io.WriteString(w, b.String())
-	return err
+	return b.String()
 }
 
 // redact takes the key out of what is not our own words: an endpoint may send

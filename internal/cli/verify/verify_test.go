@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"text/tabwriter"
 	"time"
 )
 
@@ -46,9 +48,15 @@ func verified(t *testing.T, s *stage, change ...func(*Options)) (*Report, error)
 func screen(t *testing.T, name string, r *Report) {
 	t.Helper()
 	var b bytes.Buffer
-	if err := r.Write(&b); err != nil {
+	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "CHECK\tSENT\tCAME BACK\tVERDICT")
+	for _, c := range r.Checks {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", c.Name, c.Sent, c.Got, c.Verdict)
+	}
+	if err := table.Flush(); err != nil {
 		t.Fatal(err)
 	}
+	b.WriteString(r.Notes())
 	if strings.Contains(b.String(), theKey) {
 		t.Errorf("the key is shown:\n%s", &b)
 	}
