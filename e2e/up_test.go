@@ -375,7 +375,7 @@ func TestUpAnswersForItself(t *testing.T) {
 		code int
 		says string
 	}{
-		"no folder":       {[]string{"up"}, 2, "accepts 1 arg"},
+		"no folder":       {[]string{"up"}, 2, "weir up DIR"},
 		"nothing in it":   {[]string{"up", t.TempDir()}, 2, "nothing to publish was found"},
 		"a wrong quota":   {[]string{"up", "../examples/timestamper", "--quota", "ten"}, 2, "--quota"},
 		"a taken address": {[]string{"up", "../examples/timestamper", "--gateway-addr", start(t, filepath.Join(t.TempDir(), "other")).gateway[len("http://"):]}, 1, "port 0 for any free one"},

@@ -25,7 +25,8 @@ import (
 type connection struct {
 	data    string // "" for a server elsewhere
 	running app.Running
-	aws     aws.Config // for the clients of AWS's SDK
+	key     app.AccessKey // root's; of a server elsewhere only aws has credentials
+	aws     aws.Config    // for the clients of AWS's SDK
 }
 
 // connect finds the server that runs on a data folder. Without one the command
@@ -46,7 +47,7 @@ func connect(data string) (*connection, error) {
 	if running.LocalURL != "" {
 		endpoint = running.LocalURL
 	}
-	return &connection{data: data, running: running, aws: aws.Config{
+	return &connection{data: data, running: running, key: key, aws: aws.Config{
 		Region:       running.Region,
 		BaseEndpoint: aws.String(endpoint),
 		Credentials:  credentials.NewStaticCredentialsProvider(key.ID, key.Secret, ""),

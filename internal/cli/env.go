@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"weir/internal/app"
 )
 
 func newEnv() *cobra.Command {
@@ -51,11 +49,11 @@ AWS_ENDPOINT_URL nor a profile's endpoint_url: give those
 			if c.Flags().Changed("profile") {
 				return tellProfile(c, &d, toFile, data, wait)
 			}
-			e, err := awaitEnvironment(c.Context(), data, wait)
+			conn, err := await(c.Context(), data, wait)
 			if err != nil {
 				return err
 			}
-			return e.tell(c.OutOrStdout(), d.json)
+			return conn.tellEnvironment(c.OutOrStdout(), d.json)
 		},
 	}
 	c.Flags().StringVar(&data, "data", defaultData(), "data folder of the server")
@@ -70,11 +68,11 @@ func tellProfile(c *cobra.Command, d *display, name, data string, wait time.Dura
 	if err := checkProfileName(name); err != nil {
 		return err
 	}
-	e, err := awaitEnvironment(c.Context(), data, wait)
+	conn, err := await(c.Context(), data, wait)
 	if err != nil {
 		return err
 	}
-	p, err := e.conn.writeProfile(name, e.key)
+	p, err := conn.writeProfile(name, conn.key)
 	if err != nil {
 		return err
 	}
@@ -86,23 +84,13 @@ func absent(err error) bool {
 	return errors.As(err, &f) && f.code == exitAbsent
 }
 
-// environment is what points a tool at a running server.
-type environment struct {
-	conn *connection
-	key  app.AccessKey
-}
-
-// awaitEnvironment finds the server, waiting for one that is about to start.
-func awaitEnvironment(ctx context.Context, data string, wait time.Duration) (*environment, error) {
+// await is connect that waits for a server that is about to start.
+func await(ctx context.Context, data string, wait time.Duration) (*connection, error) {
 	end := time.Now().Add(wait)
 	for {
 		conn, err := connect(data)
 		if err == nil {
-			key, err := app.RootAccessKey(data)
-			if err != nil {
-				return nil, &failure{exitFailure, err}
-			}
-			return &environment{conn, key}, nil
+			return conn, nil
 		}
 		if !absent(err) || !time.Now().Before(end) {
 			return nil, err
@@ -117,16 +105,17 @@ func awaitEnvironment(ctx context.Context, data string, wait time.Duration) (*en
 
 type variable struct{ name, value string }
 
-func (e *environment) variables() ([]variable, error) {
-	data, err := filepath.Abs(e.conn.data) // the reader may stand elsewhere
+// environment is what points a tool at the server.
+func (c *connection) environment() ([]variable, error) {
+	data, err := filepath.Abs(c.data) // the reader may stand elsewhere
 	if err != nil {
 		return nil, &failure{exitFailure, err}
 	}
-	r := e.conn.running
+	r := c.running
 	vars := []variable{
 		{"AWS_ENDPOINT_URL", r.ControlURL},
-		{"AWS_ACCESS_KEY_ID", e.key.ID},
-		{"AWS_SECRET_ACCESS_KEY", e.key.Secret},
+		{"AWS_ACCESS_KEY_ID", c.key.ID},
+		{"AWS_SECRET_ACCESS_KEY", c.key.Secret},
 		{"AWS_REGION", r.Region},
 		{"AWS_DEFAULT_REGION", r.Region},
 		{"WEIR_GATEWAY_URL", r.GatewayURL},
@@ -138,8 +127,8 @@ func (e *environment) variables() ([]variable, error) {
 	return vars, nil
 }
 
-func (e *environment) tell(out io.Writer, asJSON bool) error {
-	vars, err := e.variables()
+func (c *connection) tellEnvironment(out io.Writer, asJSON bool) error {
+	vars, err := c.environment()
 	if err != nil {
 		return err
 	}
