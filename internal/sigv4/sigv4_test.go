@@ -259,6 +259,7 @@ func TestRefusalsInAWSWords(t *testing.T) {
 		{"credential", with(strings.Replace(auth, "/us-east-1", "", 1), date), signedAt, sigv4.Incomplete, "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got (hashed with SHA-256 and encoded with Base64) '"},
 		{"region", with(strings.Replace(auth, "us-east-1", "eu-central-1", 1), date), signedAt, sigv4.Invalid, "Credential should be scoped to a valid region. "},
 		{"terminator", with(strings.Replace(auth, "aws4_request", "aws5_request", 1), date), signedAt, sigv4.Invalid, "Credential should be scoped with a valid terminator: 'aws4_request', not 'aws5_request'. "},
+		{"day", with(strings.Replace(auth, "/20261124/", "/20261123/", 1), date), signedAt, sigv4.Invalid, "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '20261123' != '20261124', from '20261124T043000Z'."},
 		{"host", with(strings.Replace(auth, "host;", "", 1), date), signedAt, sigv4.Invalid, "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization."},
 		{"in time", full, signedAt.Add(5 * time.Minute), -1, ""},
 		{"expired", full, signedAt.Add(5*time.Minute + time.Second), sigv4.Invalid, "Signature expired: 20261124T043000Z is now earlier than 20261124T043001Z (20261124T043501Z - 5 min.)"},
