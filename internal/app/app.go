@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 	"syscall"
@@ -80,11 +81,17 @@ func New(ctx context.Context, o Options) (*App, error) {
 	return a, nil
 }
 
-// openStore locks and opens the data folder, which only its owner may read.
+// openStore locks and opens the data folder. What it makes in it is its owner's
+// alone; a folder that others can write is said, since they can put a root
+// access key of their own there.
 func (a *App) openStore(ctx context.Context) error {
 	s, err := store.Open(ctx, store.Options{Dir: a.o.Data})
 	if err != nil {
 		return err
+	}
+	if info, err := os.Stat(a.o.Data); err == nil && info.Mode().Perm()&0o022 != 0 && runtime.GOOS != "windows" {
+		a.o.Logger.Warn("others can change the data folder, and so the secret and the keys in it: run chmod 700 on it",
+			"data", a.o.Data, "mode", fmt.Sprintf("%04o", info.Mode().Perm()))
 	}
 	a.store = s
 	a.onStop("store", func(context.Context) error { return s.Close() })

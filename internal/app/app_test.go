@@ -1,10 +1,12 @@
 package app_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -184,5 +186,27 @@ func TestNewRefuses(t *testing.T) {
 				t.Errorf("New says %q, want something with %q", err, c.want)
 			}
 		})
+	}
+}
+
+// TestFolderThatOthersCanWriteIsSaid: they could exchange its keys.
+func TestFolderThatOthersCanWriteIsSaid(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("skipped: a mode says nothing there")
+	}
+	for mode, said := range map[os.FileMode]bool{0o700: false, 0o755: false, 0o777: true, 0o770: true} {
+		o := options(t.TempDir())
+		if err := os.Chmod(o.Data, mode); err != nil {
+			t.Fatal(err)
+		}
+		var log bytes.Buffer
+		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		a := started(t, o)
+		if err := a.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(log.String(), "others can change the data folder"); got != said {
+			t.Errorf("mode %04o: said %v:\n%s", mode, got, &log)
+		}
 	}
 }
