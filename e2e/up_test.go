@@ -366,6 +366,33 @@ func TestUpWatches(t *testing.T) {
 	u.interrupt()
 }
 
+// TestUpSaysWhereAFailureIsTold, and after the first it is known.
+func TestUpSaysWhereAFailureIsTold(t *testing.T) {
+	t.Parallel()
+	tool(t, "curl")
+	tool(t, "python3")
+	dir := copied(t, "../examples/timestamper")
+	edit(t, filepath.Join(dir, "lambda_function.py"), "def lambda_handler", "raise ValueError('on purpose')\n\ndef lambda_handler")
+	data := filepath.Join(t.TempDir(), "da'ta")
+	u := startUp(t, data, dir, "--name", "wrong", "--rate", "100", "--burst", "100")
+	for range 2 {
+		if got := paste(t, u.line("200")); !strings.HasSuffix(got, " 502\n") {
+			t.Errorf("a function that fails: %s", got)
+		}
+	}
+	const says = "the function failed; this says why: "
+	u.told(says)
+	_, rest, _ := strings.Cut(u.errs.String(), says)
+	command, _, _ := strings.Cut(rest, "\n")
+	if log := paste(t, strings.Replace(command, "weir", binary, 1)); !strings.Contains(log, "on purpose") {
+		t.Errorf("%s prints %s", command, log)
+	}
+	u.interrupt()
+	if strings.Count(u.errs.String(), says) != 1 {
+		t.Errorf("it was told more than once:\n%s", u.errs)
+	}
+}
+
 // TestUpAnswersForItself: what is wrong is said before anything is started.
 func TestUpAnswersForItself(t *testing.T) {
 	t.Parallel()

@@ -26,6 +26,7 @@ type requestsOptions struct {
 	key     string // name or id of an API key; "": all
 	verdict string // admitted, refused, missed or broken; "": all
 	status  string // 429 or 4xx; "": all
+	failed  func() // unless nil, told of the first call that was let in and failed, once its line is shown
 }
 
 func newRequests() *cobra.Command {
@@ -101,7 +102,7 @@ func (c *connection) showRequests(ctx context.Context, out io.Writer, o requests
 	lines := bufio.NewScanner(res.Body)
 	for lines.Scan() {
 		watchdog.Stop() // a terminal may be stopped for long
-		if err := showLine(ctx, out, lines.Text(), keys, o.json); err != nil {
+		if err := showLine(ctx, out, lines.Text(), keys, &o); err != nil {
 			return err
 		}
 		watchdog.Reset(silence)
@@ -118,14 +119,25 @@ func (c *connection) showRequests(ctx context.Context, out io.Writer, o requests
 }
 
 // showLine shows a line of the server; an empty one says that it lives.
-func showLine(ctx context.Context, out io.Writer, line string, keys *keyNames, asJSON bool) error {
+func showLine(ctx context.Context, out io.Writer, line string, keys *keyNames, o *requestsOptions) error {
 	switch {
 	case line == "":
 		return nil
-	case asJSON:
+	case o.json:
 		return write(out, []byte(printableJSON(line)+"\n"))
 	}
-	return printRequest(ctx, out, line, keys)
+	r, err := parseRequest(line)
+	if err != nil {
+		return err
+	}
+	if err := printRequest(ctx, out, &r, keys); err != nil {
+		return err
+	}
+	if o.failed != nil && r.Verdict == "admitted" && r.Status >= http.StatusInternalServerError {
+		o.failed()
+		o.failed = nil
+	}
+	return nil
 }
 
 // requestsFailed is the end of showRequests by an error: none when the user

@@ -25,11 +25,7 @@ const (
 )
 
 // printRequest prints a line of the server for people.
-func printRequest(ctx context.Context, out io.Writer, line string, keys *keyNames) error {
-	r, err := parseRequest(line)
-	if err != nil {
-		return err
-	}
+func printRequest(ctx context.Context, out io.Writer, r *shownRequest, keys *keyNames) error {
 	s := newScreen(out) // for every line: a terminal changes its width
 	if r.Lost > 0 {
 		s.printf("… %d requests came faster than they could be shown\n", r.Lost)

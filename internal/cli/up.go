@@ -160,7 +160,13 @@ func (u *up) publish(ctx, lasting context.Context, server *connection) error {
 	if err := write(out, []byte("\nrequests, until Ctrl-C:\n")); err != nil {
 		return err
 	}
-	return server.showRequests(lasting, out, requestsOptions{follow: true, api: made.APIID})
+	return server.showRequests(lasting, out, requestsOptions{follow: true, api: made.APIID, failed: func() {
+		logs := "weir logs " + made.Name
+		if server.data != defaultData() {
+			logs += " --data " + shellQuote(server.data)
+		}
+		u.note("the function failed; this says why: %s", logs)
+	}})
 }
 
 // republish publishes again whenever the folder has changed. A version that
