@@ -167,6 +167,20 @@ func TestHTTP2LargeBodies(t *testing.T) {
 	}
 }
 
+// TestHTTP2BodyThatNeverBegins: a head that announces a body and ends the
+// request is cut short, as on HTTP/1.1.
+func TestHTTP2BodyThatNeverBegins(t *testing.T) {
+	r := newRig(t, ServerOptions{Certificate: certificate(t)})
+	c := r.dialHTTP2()
+	c.head(request("POST /prod/open", "", "Content-Length: 5"), true)
+	if got := c.answer(); got.status != "400" || got.body != incomplete.body || len(r.invoker.events) != 0 {
+		t.Errorf("got %+v", got)
+	}
+	if rec := r.lastRecord(); rec.Reason != reasonIncomplete {
+		t.Errorf("record %+v", rec)
+	}
+}
+
 // TestHTTP2ManyLargeBodies: bodies that together are far more than may be on the
 // way on one connection all arrive, whatever their order.
 func TestHTTP2ManyLargeBodies(t *testing.T) {
