@@ -87,17 +87,13 @@ func errOtherSecret(file, data string) error {
 }
 
 // writeOwnerOnly writes v as JSON in one step, so that a reader never sees half
-// of it; only the owner may read it.
+// of it, and a power cut leaves the whole or nothing; only the owner may read it.
 func writeOwnerOnly(file string, v any) error {
 	text, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return err
 	}
-	temporary := file + ".new"
-	if err := os.WriteFile(temporary, append(text, '\n'), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(temporary, file)
+	return store.WriteDurably(file, append(text, '\n'))
 }
 
 // credentials finds who an access key belongs to: the root, or a function's

@@ -46,14 +46,15 @@ func (s *Store) PutCode(ctx context.Context, zip []byte) (sha string, err error)
 		}
 		return sha, nil
 	}
-	if err := writeDurably(path, zip); err != nil {
+	if err := WriteDurably(path, zip); err != nil {
 		return "", failed(fmt.Errorf("cannot keep code: %w", err))
 	}
 	return sha, nil
 }
 
-// writeDurably puts data under a name, whole or not at all.
-func writeDurably(path string, data []byte) (err error) {
+// WriteDurably puts data under a name, whole or not at all, and on the disk
+// before it returns. Only the owner may read the file.
+func WriteDurably(path string, data []byte) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), Temporary)
 	if err != nil {
 		return err
