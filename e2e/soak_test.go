@@ -253,6 +253,9 @@ type recorded struct {
 	lost int64
 }
 
+// refusedAs is which clients are refused before there is a request, and why.
+var refusedAs = map[string]string{"MALFORMED_REQUEST": "malformed", "REQUEST_TIMEOUT": "slow", "INCOMPLETE_REQUEST": "aborted"}
+
 // follow reads every record from now on.
 func (s *soak) follow() *recorded {
 	r := &recorded{seen: map[string]map[int]int64{}}
@@ -262,16 +265,20 @@ func (s *soak) follow() *recorded {
 		lines := bufio.NewScanner(res.Body)
 		for lines.Scan() {
 			var line struct {
-				UserAgent string
-				Status    int
-				Lost      int64
+				UserAgent, Reason string
+				Status            int
+				Lost              int64
 			}
 			if json.Unmarshal(lines.Bytes(), &line) != nil {
 				continue // the stream's sign of life
 			}
 			r.mu.Lock()
 			r.lost += line.Lost
-			count(r.seen, line.UserAgent, line.Status)
+			kind := line.UserAgent
+			if kind == "" { // what is no request has nothing of the caller in its record
+				kind = refusedAs[line.Reason]
+			}
+			count(r.seen, kind, line.Status)
 			r.mu.Unlock()
 		}
 	}()
