@@ -111,7 +111,7 @@ func (v *verifyFlags) run(c *cobra.Command, url string) error {
 	case c.Context().Err() != nil:
 		return &failure{exitFailure, errors.New("interrupted")}
 	case !report.Passed():
-		return &failure{exitFailure, fmt.Errorf("%d checks failed, %d could not tell", report.Count(verify.Fail), report.Count(verify.Unknown))}
+		return &failure{exitFailure, fmt.Errorf("checks that failed: %d, that could not tell: %d", report.Count(verify.Fail), report.Count(verify.Unknown))}
 	}
 	return nil
 }
