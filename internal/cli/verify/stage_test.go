@@ -148,8 +148,10 @@ func (s *stage) write(w http.ResponseWriter, r *http.Request, refused string) {
 		"Forbidden": "ForbiddenException", "Too Many Requests": "TooManyRequestsException", "Limit Exceeded": "LimitExceededException",
 	}[refused])
 	body := `{"message":"` + refused + `"}`
-	if s.answer != nil {
+	if s.answer != nil { // calls of a burst come at once, and some answers count
+		s.mu.Lock()
 		status, body = s.answer(status, refused, h)
+		s.mu.Unlock()
 	}
 	w.WriteHeader(status)
 	fmt.Fprint(w, body)
