@@ -34,7 +34,7 @@ var (
 func CheckZip(text []byte) error {
 	return eachFile(text, func(f *zip.File, content io.Reader) error {
 		if f.Mode()&fs.ModeSymlink != 0 && !f.Mode().IsDir() {
-			_, err := linkTarget(f.Name, content)
+			_, err := linkTarget(placeOf(f), content)
 			return err
 		}
 		_, err := io.Copy(io.Discard, content)
@@ -91,7 +91,7 @@ func consistent(files []*zip.File) bool {
 		if !goodName(f.Name) || f.Flags&encrypted != 0 || (kind != 0 && kind != fs.ModeDir && kind != fs.ModeSymlink) {
 			return false // a device, a pipe, a socket
 		}
-		name := path.Clean(f.Name)
+		name := placeOf(f)
 		if before, twice := kinds[name]; twice && (before != kind || kind == fs.ModeSymlink) {
 			return false
 		}
@@ -106,6 +106,9 @@ func consistent(files []*zip.File) bool {
 	}
 	return true
 }
+
+// placeOf is where an entry goes: "a/./b", "a//b" and "a/b/." are one place.
+func placeOf(f *zip.File) string { return path.Clean(f.Name) }
 
 // Bounds of a name, those of the file systems it has to go into.
 const (
@@ -187,7 +190,7 @@ func restore(text []byte, dir string) error {
 	}
 	defer root.Close()
 	return eachFile(text, func(f *zip.File, content io.Reader) error {
-		info, err := root.Lstat(strings.TrimSuffix(f.Name, "/"))
+		info, err := root.Lstat(placeOf(f))
 		if err == nil && (info.Mode().Type() != 0 || info.Size() == int64(f.UncompressedSize64)) {
 			return nil
 		}
@@ -196,7 +199,7 @@ func restore(text []byte, dir string) error {
 }
 
 func write(root *os.Root, f *zip.File, content io.Reader) error {
-	name := strings.TrimSuffix(f.Name, "/")
+	name := placeOf(f)
 	if f.Mode().IsDir() {
 		if _, err := io.Copy(io.Discard, content); err != nil { // a folder may have content, and it may be damaged
 			return err
