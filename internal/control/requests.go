@@ -26,6 +26,7 @@ const (
 // status (429 or 4xx) choose. It needs a ResponseWriter that flushes.
 func RequestsHandler(q *telemetry.Requests) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
 		ask, err := parseRequestsQuery(r.URL.RawQuery)
 		switch {
 		case r.Method != http.MethodGet:

@@ -118,7 +118,7 @@ func TestRequestsQuery(t *testing.T) {
 		"follow=false&limit=1":    "/e",
 	} {
 		p := askRequests(q, query)
-		if got := paths(t, p.has()); p.status != 0 || got != want || p.header.Get("Content-Type") != "application/x-ndjson" {
+		if got := paths(t, p.has()); p.status != 0 || got != want || p.header.Get("Content-Type") != "application/x-ndjson" || p.header.Get("Cache-Control") != "no-store" {
 			t.Errorf("%q: %d %q, want %q", query, p.status, got, want)
 		}
 	}
