@@ -87,8 +87,9 @@ func TestWatchEndsWell(t *testing.T) {
 	}{{"xterm", "\x1b[H", true}, {"dumb", "no API keys", false}} {
 		t.Run("terminal "+c.kind, func(t *testing.T) {
 			script := tool(t, "script")
-			// What is typed reaches the command through the terminal, as Ctrl-C does.
-			cmd := exec.CommandContext(t.Context(), script, "-qefc", binary+" keys --watch=0.2 --data "+s.data, "/dev/null")
+			// What is typed reaches the command through the terminal, as Ctrl-C does;
+			// exec, since some shells would stay, get it too and end with 130.
+			cmd := exec.CommandContext(t.Context(), script, "-qefc", "exec "+binary+" keys --watch=0.2 --data "+s.data, "/dev/null")
 			cmd.Env = append(os.Environ(), "TERM="+c.kind)
 			stdin, err := cmd.StdinPipe()
 			must(t, stdin, err)
