@@ -38,7 +38,7 @@ control/protocol         :
 store                    : catalog limit telemetry
 function                 : catalog invocation policy secret telemetry function/sandbox
 gateway/route            : catalog gateway/message
-gateway/protection       : catalog invocation limit policy secret sigv4 gateway/message gateway/mapping gateway/route
+gateway/protection       : catalog invocation limit policy secret sigv4 telemetry gateway/message gateway/mapping gateway/route
 gateway/integration      : catalog invocation gateway/message gateway/mapping gateway/route gateway/protection
 gateway                  : catalog invocation telemetry gateway/*
 control/SERVICE          : catalog invocation limit policy secret store telemetry function control/protocol

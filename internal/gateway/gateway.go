@@ -77,6 +77,7 @@ type exchange struct {
 	admission   protection.Admission
 	admitted    bool // the admission waits to be settled
 	verdict     string
+	cause       telemetry.Cause
 	reason      string
 	detail      string
 	integration time.Duration
@@ -104,20 +105,20 @@ func (g *Gateway) serve(ctx context.Context, x *exchange) {
 
 	address, index, _ := now.table.Site(req.Host, req.Path)
 	if index < 0 {
-		x.miss("no such API or stage")
+		x.miss(telemetry.CauseNoStage, "no such API or stage")
 		refuse(req, resp, forbiddenAnswer, 0, "")
 		return
 	}
 	x.stage = now.stages[index]
 	if x.stage.endpointDisabled {
-		x.miss("the API's default endpoint is disabled")
+		x.miss(telemetry.CauseEndpointDisabled, "the API's default endpoint is disabled")
 		refuse(req, resp, forbiddenAnswer, 0, "")
 		return
 	}
 
 	match, ok := x.stage.site.Match(req.Method, address.Path)
 	if !ok {
-		x.miss("no such resource or method")
+		x.miss(telemetry.CauseNoMethod, "no such resource or method")
 		x.reason = miss(req, resp)
 		return
 	}
@@ -130,7 +131,7 @@ func (g *Gateway) serve(ctx context.Context, x *exchange) {
 	admission, refusal := g.options.Guard.Admit(ctx, req, x.stage.protection, match.Method)
 	x.admission = admission // a refused call has one too: who the caller is
 	if refusal != nil {
-		x.verdict, x.reason, x.detail = telemetry.Refused, refusal.Type, refusal.Detail
+		x.verdict, x.cause, x.reason, x.detail = telemetry.Refused, refusal.Cause, refusal.Type, refusal.Detail
 		refuse(req, resp, refusal.Type, 0, "")
 		return
 	}
@@ -149,8 +150,8 @@ func (g *Gateway) serve(ctx context.Context, x *exchange) {
 	}
 }
 
-func (x *exchange) miss(detail string) {
-	x.verdict, x.detail = telemetry.Missed, detail
+func (x *exchange) miss(cause telemetry.Cause, detail string) {
+	x.verdict, x.cause, x.detail = telemetry.Missed, cause, detail
 }
 
 func (x *exchange) fail(f *integration.Failure) {
@@ -201,6 +202,8 @@ func (x *exchange) report() *telemetry.Record {
 		PlanID:       x.admission.PlanID,
 		Verdict:      x.verdict,
 		Reason:       x.reason,
+		Cause:        x.cause,
+		Limit:        x.admission.Limit,
 		Detail:       x.detail,
 		SourceIP:     x.req.Source,
 		UserAgent:    agent,

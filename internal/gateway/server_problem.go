@@ -97,6 +97,6 @@ func (g *Gateway) refused(p *problem, c *conn) {
 	x.req.ID, _ = newIDs()
 	x.req.Received = time.Now()
 	x.resp.Status, x.resp.Body = p.status, []byte(p.body)
-	x.verdict, x.reason, x.detail = telemetry.Refused, p.reason, p.detail
+	x.verdict, x.cause, x.reason, x.detail = telemetry.Refused, telemetry.CauseFraming, p.reason, p.detail
 	g.options.Record(x.report())
 }

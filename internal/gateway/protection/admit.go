@@ -147,32 +147,36 @@ func (g *Guard) admitKey(ctx context.Context, a Admission, account *account, req
 	case limit.Exhausted:
 		return a, refuseQuota(req, st, &a, u.rules)
 	}
-	return a, logged(req, QuotaExceeded, "the quota could not be asked: "+verdict.Err.Error())
+	return a, logged(req, ledgerAway, "the quota could not be asked: "+verdict.Err.Error())
 }
 
 func refuseStage(req *message.Request, st *Stage, m *method, l *stageLimit) *Refusal {
 	if !req.Trail.On() {
 		return stageThrottled
 	}
-	return logged(req, Throttled, stageThrottleLine(req, st, m, l))
+	return logged(req, stageThrottled, stageThrottleLine(req, st, m, l))
 }
 
 func refusePlan(req *message.Request, st *Stage, m *method, a *Admission, t *throttle) *Refusal {
-	if !req.Trail.On() {
-		return planThrottled
+	r := planThrottled
+	if t.name != "" {
+		r = planMethodThrottled
 	}
-	return logged(req, Throttled, planThrottleLine(req, st, m, a, t))
+	if !req.Trail.On() {
+		return r
+	}
+	return logged(req, r, planThrottleLine(req, st, m, a, t))
 }
 
 func refuseQuota(req *message.Request, st *Stage, a *Admission, r *rules) *Refusal {
 	if !req.Trail.On() {
 		return quotaExceeded
 	}
-	return logged(req, QuotaExceeded, quotaLine(st, a, r))
+	return logged(req, quotaExceeded, quotaLine(st, a, r))
 }
 
 // logged adds a line and makes the refusal that tells it.
-func logged(req *message.Request, kind, line string) *Refusal {
+func logged(req *message.Request, r *Refusal, line string) *Refusal {
 	req.Trail.Add(line)
-	return &Refusal{kind, line}
+	return &Refusal{r.Type, r.Cause, line}
 }

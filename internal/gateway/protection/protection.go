@@ -22,7 +22,10 @@
 // flood of refused calls allocates nothing.
 package protection
 
-import "weir/internal/limit"
+import (
+	"weir/internal/limit"
+	"weir/internal/telemetry"
+)
 
 // Types of a Refusal: AWS's gateway response types.
 const (
@@ -32,27 +35,32 @@ const (
 	AuthorizerConfigurationError = "AUTHORIZER_CONFIGURATION_ERROR"
 )
 
-// Refusal is protection's no. It is shared by many calls and not modified.
+// Refusal is protection's no. It is shared by many calls and not modified; what
+// is of one call, such as the counter of the limit that refused it, is in the
+// Admission that comes with it.
 type Refusal struct {
-	Type   string // gateway response type
-	Detail string // for people: the execution log's sentence while the request has a Trail, else a short one. Never a key value
+	Type   string          // gateway response type
+	Cause  telemetry.Cause // which check it was
+	Detail string          // for people: the execution log's sentence while the request has a Trail, else a short one. Never a key value
 }
 
 // Refusals without anything of the call in them.
 var (
-	noKey = &Refusal{InvalidAPIKey, "no x-api-key header"}
+	noKey = &Refusal{InvalidAPIKey, telemetry.CauseNoKey, "no x-api-key header"}
 
-	unknownKey  = &Refusal{InvalidAPIKey, "no API key has this value"}
-	disabledKey = &Refusal{InvalidAPIKey, "the API key is disabled"}
-	noPlan      = &Refusal{InvalidAPIKey, "no usage plan of the API key covers this stage"}
+	unknownKey  = &Refusal{InvalidAPIKey, telemetry.CauseUnknownKey, "no API key has this value"}
+	disabledKey = &Refusal{InvalidAPIKey, telemetry.CauseKeyDisabled, "the API key is disabled"}
+	noPlan      = &Refusal{InvalidAPIKey, telemetry.CauseNoPlan, "no usage plan of the API key covers this stage"}
 
-	planThrottled  = &Refusal{Throttled, "over the usage plan's throttle"}
-	stageThrottled = &Refusal{Throttled, "over the stage's throttle for the method"}
-	quotaExceeded  = &Refusal{QuotaExceeded, "the usage plan's quota is used up"}
+	planThrottled       = &Refusal{Throttled, telemetry.CausePlanThrottle, "over the usage plan's throttle"}
+	planMethodThrottled = &Refusal{Throttled, telemetry.CausePlanMethodThrottle, "over the usage plan's throttle for the method"}
+	stageThrottled      = &Refusal{Throttled, telemetry.CauseStageThrottle, "over the stage's throttle for the method"}
+	quotaExceeded       = &Refusal{QuotaExceeded, telemetry.CauseQuota, "the usage plan's quota is used up"}
+	ledgerAway          = &Refusal{QuotaExceeded, telemetry.CauseLedgerAway, "the quota could not be asked"}
 
-	noAuthorizerKey = &Refusal{InvalidAPIKey, "the API key should come from an authorizer, and no authorizer is run yet"}
+	noAuthorizerKey = &Refusal{InvalidAPIKey, telemetry.CauseNoKeyFromAuthorizer, "the API key should come from an authorizer, and no authorizer is run yet"}
 
-	policyUnenforced = &Refusal{AuthorizerConfigurationError, "the API has a resource policy, and resource policies are not enforced yet: every call is refused"}
+	policyUnenforced = &Refusal{AuthorizerConfigurationError, telemetry.CauseNotEnforced, "the API has a resource policy, and resource policies are not enforced yet: every call is refused"}
 )
 
 // Admission is protection's yes: who the caller is and what the call holds.
@@ -62,6 +70,8 @@ type Admission struct {
 	KeyID    string // "" when the method requires no key
 	PlanID   string
 	KeyValue string // as sent, for the event's identity.apiKey, only when the method requires a key; lies in the request's memory
+
+	Limit telemetry.Limit // of a call that a limit refused: that limit
 
 	grant limit.Grant
 }

@@ -7,6 +7,7 @@ import (
 
 	"weir/internal/catalog"
 	"weir/internal/limit"
+	"weir/internal/telemetry"
 )
 
 // MethodSpec is one method of a deployment, as the routes number it.
@@ -135,9 +136,9 @@ func unenforced(authorization, policy string) *Refusal {
 	switch authorization {
 	case catalog.AuthorizationNone:
 	case catalog.AuthorizationIAM, catalog.AuthorizationCustom, catalog.AuthorizationCognito:
-		return &Refusal{AuthorizerConfigurationError, "the method's authorization type " + authorization + " is not enforced yet: every call is refused"}
+		return &Refusal{AuthorizerConfigurationError, telemetry.CauseNotEnforced, "the method's authorization type " + authorization + " is not enforced yet: every call is refused"}
 	default:
-		return &Refusal{AuthorizerConfigurationError, fmt.Sprintf("the method has no authorization type that is known (%q): every call is refused", authorization)}
+		return &Refusal{AuthorizerConfigurationError, telemetry.CauseNotEnforced, fmt.Sprintf("the method has no authorization type that is known (%q): every call is refused", authorization)}
 	}
 	if strings.TrimSpace(policy) != "" {
 		return policyUnenforced
