@@ -197,11 +197,14 @@ func (c *Cell) read() (uint64, *Setting) {
 	}
 }
 
-// refuses says whether a take at now would be refused. It takes nothing.
-func (c *Cell) refuses(now int64) bool {
+// refuses says whether a take at now would be refused, and how. It takes
+// nothing.
+func (c *Cell) refuses(now int64) (d Detail, is bool) {
 	w, s := c.read()
-	_, ok := s.admits(int64(w>>tagBits), now)
-	return !ok
+	if _, ok := s.admits(int64(w>>tagBits), now); ok {
+		return d, false
+	}
+	return s.refusal(int64(w>>tagBits), now), true
 }
 
 // taken is one token's receipt.
@@ -212,12 +215,14 @@ type taken struct {
 	at            int64
 }
 
-func (c *Cell) take(now int64) (taken, bool) {
+// take takes a token at now. What it returns without one is no receipt: its
+// setting and before are what refused.
+func (c *Cell) take(now int64) (t taken, ok bool) {
 	for {
 		w, s := c.read()
 		after, ok := s.admits(int64(w>>tagBits), now)
 		if !ok {
-			return taken{}, false
+			return taken{setting: s, before: w}, false
 		}
 		next := uint64(after)<<tagBits | w&tagMask
 		if c.word.CompareAndSwap(w, next) {

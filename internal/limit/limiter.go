@@ -44,25 +44,6 @@ func New(ledger Ledger, options ...Option) *Limiter {
 	return l
 }
 
-// Outcome of Take.
-type Outcome uint8
-
-// The outcomes.
-const (
-	Granted    Outcome = iota
-	Throttled          // Verdict.Cell says which of the cells refused
-	Exhausted          // the quota is used up
-	LedgerAway         // the quota could not be asked: refused as Limit Exceeded, with the reason in the record
-)
-
-// Verdict says how Take decided.
-type Verdict struct {
-	Outcome Outcome
-	Cell    int   // index into cells, with Throttled
-	Used    int64 // quota used after the call, when known
-	Err     error // with LedgerAway
-}
-
 // Grant is an admission's hold on its limits. Settle is called exactly once
 // with what became of the call; rate and quota ignore the outcome, an admitted
 // call has used one of each. The zero Grant holds nothing.
@@ -90,34 +71,18 @@ func (l *Limiter) Take(ctx context.Context, cells []*Cell, m *Meter, now Instant
 	if m != nil {
 		if quota = m.quota.Load(); quota != nil {
 			day = m.today(quota, now)
-			if used, is := m.exhausted(quota, day); is {
-				if i := refusing(cells, mono); i >= 0 {
-					return Grant{}, Verdict{Outcome: Throttled, Cell: i}
+			if d, is := m.exhausted(quota, day, now); is {
+				if i, throttle := refusing(cells, mono); i >= 0 {
+					return Grant{}, Verdict{Outcome: Throttled, Cell: i, Detail: throttle}
 				}
-				return Grant{}, Verdict{Outcome: Exhausted, Used: used}
+				return Grant{}, Verdict{Outcome: Exhausted, Detail: d}
 			}
 		}
 	}
-	// To ask all before taking from any is what keeps a flood against one
-	// bucket from touching the others; taking can still fail after it, when
-	// somebody else was faster.
-	if len(cells) > 1 {
-		if i := refusing(cells, mono); i >= 0 {
-			return Grant{}, Verdict{Outcome: Throttled, Cell: i}
-		}
-	}
 	var few [4]taken
-	receipts := few[:0]
-	for i, c := range cells {
-		if c == nil {
-			continue
-		}
-		t, ok := c.take(mono)
-		if !ok {
-			l.giveBack(receipts)
-			return Grant{}, Verdict{Outcome: Throttled, Cell: i}
-		}
-		receipts = append(receipts, t)
+	receipts, refused := l.takeCells(cells, mono, few[:0])
+	if refused.Outcome != Granted {
+		return Grant{}, refused
 	}
 	if m == nil {
 		return Grant{held: true}, Verdict{}
@@ -126,7 +91,7 @@ func (l *Limiter) Take(ctx context.Context, cells []*Cell, m *Meter, now Instant
 		l.count(m, DayOf(now.Wall))
 		return Grant{held: true}, Verdict{}
 	}
-	v := l.spend(ctx, m, quota, day)
+	v := l.spend(ctx, m, quota, day, now)
 	if v.Outcome != Granted {
 		l.giveBack(receipts)
 		return Grant{}, v
@@ -134,14 +99,42 @@ func (l *Limiter) Take(ctx context.Context, cells []*Cell, m *Meter, now Instant
 	return Grant{held: true}, v
 }
 
-// refusing returns the index of the first cell that would refuse, or -1.
-func refusing(cells []*Cell, mono int64) int {
-	for i, c := range cells {
-		if c != nil && c.refuses(mono) {
-			return i
+// takeCells takes from every cell or from none. The verdict is Throttled when
+// one refused, and then there are no receipts.
+//
+// To ask all before taking from any is what keeps a flood against one bucket
+// from touching the others; taking can still fail after it, when somebody else
+// was faster.
+func (l *Limiter) takeCells(cells []*Cell, mono int64, receipts []taken) ([]taken, Verdict) {
+	if len(cells) > 1 {
+		if i, d := refusing(cells, mono); i >= 0 {
+			return nil, Verdict{Outcome: Throttled, Cell: i, Detail: d}
 		}
 	}
-	return -1
+	for i, c := range cells {
+		if c == nil {
+			continue
+		}
+		t, ok := c.take(mono)
+		if !ok {
+			l.giveBack(receipts)
+			return nil, Verdict{Outcome: Throttled, Cell: i, Detail: t.setting.refusal(int64(t.before>>tagBits), mono)}
+		}
+		receipts = append(receipts, t)
+	}
+	return receipts, Verdict{}
+}
+
+// refusing returns the index of the first cell that would refuse, or -1.
+func refusing(cells []*Cell, mono int64) (int, Detail) {
+	for i, c := range cells {
+		if c != nil {
+			if d, is := c.refuses(mono); is {
+				return i, d
+			}
+		}
+	}
+	return -1, Detail{}
 }
 
 // giveBack returns tokens, the last taken first.
@@ -152,7 +145,7 @@ func (l *Limiter) giveBack(receipts []taken) {
 }
 
 // spend asks the ledger for one call.
-func (l *Limiter) spend(ctx context.Context, m *Meter, q *Quota, day Day) Verdict {
+func (l *Limiter) spend(ctx context.Context, m *Meter, q *Quota, day Day, now Instant) Verdict {
 	if m.unrecorded() {
 		// The plan had no quota until just now: what was counted before the
 		// quota came counts against it.
@@ -168,10 +161,11 @@ func (l *Limiter) spend(ctx context.Context, m *Meter, q *Quota, day Day) Verdic
 	if used >= allowed {
 		m.learn(q, day, used)
 	}
+	d := Detail{Limit: allowed, Used: used, Wait: until(q.Period.End(day), now)}
 	if !ok {
-		return Verdict{Outcome: Exhausted, Used: used}
+		return Verdict{Outcome: Exhausted, Detail: d}
 	}
-	return Verdict{Outcome: Granted, Used: used}
+	return Verdict{Outcome: Granted, Detail: d}
 }
 
 // count notes an uncapped call.

@@ -44,8 +44,8 @@ func TestTenADayOneASecond(t *testing.T) {
 	m := limit.NewMeter(account, daily(10), noon)
 	now := time.Duration(0)
 	for i := int64(1); i <= 10; i++ {
-		if v := want(t, l, cell, m, after(now), limit.Granted); v.Used != i {
-			t.Fatalf("call %d: used %d", i, v.Used)
+		if v := want(t, l, cell, m, after(now), limit.Granted); v.Detail.Used != i {
+			t.Fatalf("call %d: used %d", i, v.Detail.Used)
 		}
 		want(t, l, cell, m, after(now+time.Second-1), limit.Throttled)
 		now += time.Second
@@ -58,8 +58,8 @@ func TestTenADayOneASecond(t *testing.T) {
 	}
 	midnight := noon.Truncate(24 * time.Hour).Add(24 * time.Hour)
 	want(t, l, cell, m, after(midnight.Sub(noon)-1), limit.Exhausted)
-	if v := want(t, l, cell, m, after(midnight.Sub(noon)), limit.Granted); v.Used != 1 {
-		t.Errorf("first call of the new day: used %d", v.Used)
+	if v := want(t, l, cell, m, after(midnight.Sub(noon)), limit.Granted); v.Detail.Used != 1 {
+		t.Errorf("first call of the new day: used %d", v.Detail.Used)
 	}
 }
 

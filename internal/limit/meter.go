@@ -87,15 +87,21 @@ func (m *Meter) today(q *Quota, now Instant) Day {
 }
 
 // exhausted says whether q is known to be used up on day, without asking.
-func (m *Meter) exhausted(q *Quota, day Day) (used int64, is bool) {
-	if m.allowance(q, day) <= 0 {
-		return 0, true
+func (m *Meter) exhausted(q *Quota, day Day, now Instant) (d Detail, is bool) {
+	d.Limit = m.allowance(q, day)
+	switch e := m.spent.Load(); {
+	case d.Limit <= 0:
+		d.Limit, d.Wait = 0, Never
+		if q.Limit > 0 { // the offset takes it all, in the first period
+			d.Wait = until(q.Period.End(day), now)
+		}
+		return d, true
+	case e == nil || e.quota != q || day < e.from || day >= e.end:
+		return d, false
+	default:
+		d.Used, d.Wait = e.used, until(e.end, now)
+		return d, true
 	}
-	e := m.spent.Load()
-	if e == nil || e.quota != q || day < e.from || day >= e.end {
-		return 0, false
-	}
-	return e.used, true
 }
 
 // learn keeps that q is used up in the period of day.

@@ -5,6 +5,7 @@ import (
 
 	"weir/internal/gateway/message"
 	"weir/internal/limit"
+	"weir/internal/telemetry"
 )
 
 // maxKey is the longest value an API key can have. A longer header is no key,
@@ -63,6 +64,7 @@ func (g *Guard) admitOpen(ctx context.Context, req *message.Request, st *Stage, 
 	cells := [1]*limit.Cell{v.limit.cell}
 	grant, verdict := g.limiter.Take(ctx, cells[:], nil, g.now())
 	if verdict.Outcome != limit.Granted {
+		a.Limit = bucketLimit(&verdict.Detail)
 		return a, refuseStage(req, st, m, v.limit)
 	}
 	a.grant = grant
@@ -140,14 +142,26 @@ func (g *Guard) admitKey(ctx context.Context, a Admission, account *account, req
 		a.grant = grant
 		return a, nil
 	case limit.Throttled:
+		a.Limit = bucketLimit(&verdict.Detail)
 		if verdict.Cell == 1 {
 			return a, refuseStage(req, st, m, v.limit)
 		}
 		return a, refusePlan(req, st, m, &a, t)
 	case limit.Exhausted:
+		a.Limit = quotaLimit(&verdict.Detail, u.rules)
 		return a, refuseQuota(req, st, &a, u.rules)
 	}
 	return a, logged(req, ledgerAway, "the quota could not be asked: "+verdict.Err.Error())
+}
+
+// bucketLimit tells of a bucket that refused.
+func bucketLimit(d *limit.Detail) telemetry.Limit {
+	return telemetry.Limit{Kind: telemetry.Bucket, Rate: d.Rate.PerSecond, Burst: int64(d.Rate.Burst), Tokens: d.Tokens, ClearsIn: d.Wait}
+}
+
+// quotaLimit tells of a quota that refused.
+func quotaLimit(d *limit.Detail, r *rules) telemetry.Limit {
+	return telemetry.Limit{Kind: telemetry.Quota, Most: d.Limit, Used: d.Used, Period: r.quota.Period.String(), ClearsIn: d.Wait}
 }
 
 func refuseStage(req *message.Request, st *Stage, m *method, l *stageLimit) *Refusal {

@@ -1,0 +1,61 @@
+package limit
+
+import (
+	"math"
+	"time"
+)
+
+// Outcome of Take.
+type Outcome uint8
+
+// The outcomes.
+const (
+	Granted    Outcome = iota
+	Throttled          // Verdict.Cell says which of the cells refused
+	Exhausted          // the quota is used up
+	LedgerAway         // the quota could not be asked: refused as Limit Exceeded, with the reason in the record
+)
+
+// Verdict says how Take decided.
+type Verdict struct {
+	Outcome Outcome
+	Cell    int    // index into cells, with Throttled
+	Detail  Detail // of the limit that refused; with Granted and a quota, Limit and Used of that
+	Err     error  // with LedgerAway
+}
+
+// Never as Detail.Wait: no time ends the refusal, only an edit.
+const Never time.Duration = math.MaxInt64
+
+// Detail is one limit as the decision saw it. What a refusal saw is the
+// counter before the call and after it: it takes nothing.
+type Detail struct {
+	Rate   Rate          // Throttled: the bucket's setting
+	Tokens float64       // Throttled: what was in the bucket, less than the one token that a call takes
+	Limit  int64         // Exhausted: the calls that the period allows, its offset subtracted
+	Used   int64         // Exhausted: the calls that the ledger has of the period
+	Wait   time.Duration // until it would admit one call, should nobody else call; Never; 0: not known
+}
+
+// refusal describes a bucket that refused at now with this field in its word.
+// The wait is exact: a call admitted so much later is admitted by this word,
+// and one a nanosecond earlier is not.
+func (s *Setting) refusal(field, now int64) Detail {
+	d := Detail{Rate: s.rate, Tokens: s.tokens(field, now), Wait: Never}
+	if s.depth != 0 {
+		d.Wait = time.Duration(field + s.interval - s.depth - now)
+	}
+	return d
+}
+
+// tokens returns what is in a bucket: none while more is in use than its
+// burst, which an edit can leave behind, and none where nothing is let through.
+func (s *Setting) tokens(field, now int64) float64 {
+	if s.depth == 0 {
+		return 0
+	}
+	return float64(max(s.depth-max(field-now, 0), 0)) / float64(s.interval)
+}
+
+// until returns how long a refusal lasts whose period ends before end.
+func until(end Day, now Instant) time.Duration { return max(end.Time().Sub(now.Wall), 0) }
