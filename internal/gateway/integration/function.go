@@ -5,12 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"weir/internal/catalog"
+	"weir/internal/gateway/event"
 	"weir/internal/gateway/mapping"
 	"weir/internal/gateway/message"
 	"weir/internal/gateway/route"
@@ -19,15 +18,12 @@ import (
 
 // function is a compiled AWS_PROXY integration.
 type function struct {
-	arn         string
-	sourceARN   string // up to the verb: arn:aws:execute-api:…/stage/
-	path        string // resource path
-	timeout     time.Duration
-	keyRequired bool
-	iam         bool
-	regional    bool // AWS supplies an Accept header on regional endpoints only
-	binary      []string
-	event       eventParts
+	arn       string
+	sourceARN string // up to the verb: arn:aws:execute-api:…/stage/
+	path      string // resource path
+	timeout   time.Duration
+	binary    []string
+	event     event.Parts
 }
 
 // Lines of the execution log, as recorded from AWS.
@@ -59,16 +55,13 @@ func (r *Runner) compileFunction(d *catalog.Deployment, st *catalog.Stage, m *ro
 		}}}
 	}
 	f := &function{
-		arn:         arn,
-		sourceARN:   "arn:aws:execute-api:" + r.Region + ":" + r.Account + ":" + st.APIID + "/" + st.StageName + "/",
-		path:        m.ResourcePath,
-		timeout:     timeoutOf(in),
-		keyRequired: m.Config.APIKeyRequired,
-		iam:         m.Config.AuthorizationType == catalog.AuthorizationIAM,
-		regional:    slices.Contains(d.API.EndpointTypes, "REGIONAL"),
-		binary:      d.API.BinaryMediaTypes,
+		arn:       arn,
+		sourceARN: "arn:aws:execute-api:" + r.Region + ":" + r.Account + ":" + st.APIID + "/" + st.StageName + "/",
+		path:      m.ResourcePath,
+		timeout:   timeoutOf(in),
+		binary:    d.API.BinaryMediaTypes,
+		event:     event.Compile(r.Account, d, st, m),
 	}
-	f.event = compileEvent(r.Account, d, st, m)
 	return &Plan{function: f}
 }
 
@@ -86,12 +79,6 @@ func functionOf(uri string) (string, bool) {
 	return name, ok && name != "" && !strings.ContainsAny(name, "/ ${}")
 }
 
-// builders keep the memory in which events are put together.
-var builders = sync.Pool{New: func() any { return new(builder) }}
-
-// maxKept bounds what a builder keeps between calls.
-const maxKept = 256 << 10
-
 // invoke calls the function and reads its answer.
 func (r *Runner) invoke(ctx context.Context, f *function, c *Call, resp *message.Response) *Failure {
 	if len(c.Request.Body) > invocation.MaxPayload {
@@ -101,16 +88,18 @@ func (r *Runner) invoke(ctx context.Context, f *function, c *Call, resp *message
 			Message: fmt.Sprintf("Request must be smaller than %d bytes for the InvokeFunction operation", invocation.MaxPayload),
 		}, false)
 	}
-	trace, root := newTrace(c.Request.Received, c.Request.Header)
-	b := builders.Get().(*builder)
-	b.event(f, c, trace)
+	trace, root := event.NewTrace(c.Request.Received, c.Request.Header)
+	b := event.Take()
+	payload := b.Proxy(&f.event, &event.Call{
+		Request: c.Request, Address: c.Address, Params: c.Params, Trace: trace, KeyID: c.KeyID, Key: c.Key, Authorizer: c.Authorizer,
+	})
 	if c.Request.Trail.On() {
 		c.Request.Trail.Add("Endpoint request URI: " + f.arn)
 	}
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	result, err := r.Invoker.Invoke(ctx, &invocation.Invocation{
 		Function: f.arn,
-		Payload:  b.buf,
+		Payload:  payload,
 		TraceID:  root,
 		Caller: invocation.Caller{
 			Service:       "apigateway.amazonaws.com",
@@ -120,9 +109,7 @@ func (r *Runner) invoke(ctx context.Context, f *function, c *Call, resp *message
 	})
 	timedOut := errors.Is(ctx.Err(), context.DeadlineExceeded)
 	cancel()
-	if cap(b.buf) <= maxKept {
-		builders.Put(b) // the Invoker keeps no reference to the payload
-	}
+	b.Done() // the Invoker keeps no reference to the payload
 	var failure *Failure
 	switch {
 	case err != nil:

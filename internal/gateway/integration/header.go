@@ -6,13 +6,6 @@ import (
 	"weir/internal/gateway/message"
 )
 
-// droppedToFunction are the headers that a function never sees (recorded
-// behaviour of AWS).
-var droppedToFunction = []string{
-	"Connection", "Content-Length", "Content-MD5", "Expect", "Max-Forwards", "Proxy-Authenticate",
-	"Server", "TE", "Transfer-Encoding", "Trailer", "Upgrade", "WWW-Authenticate",
-}
-
 // droppedFromFunction are the headers of a function's answer that a caller
 // never sees: hop-by-hop ones, and those that we make ourselves.
 var droppedFromFunction = []string{

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"weir/internal/catalog"
+	"weir/internal/gateway/event"
 	"weir/internal/gateway/message"
 	"weir/internal/gateway/route"
 	"weir/internal/invocation"
@@ -40,6 +41,8 @@ type Call struct {
 	Params  []route.Param
 	KeyID   string // of the API key, for methods that require one
 	Key     string // its value, which the event carries
+	// Authorizer is what the method's Lambda authorizer said of the caller.
+	Authorizer event.Authorizer
 }
 
 // Failure is an integration that gave no response. It is a value, not an

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"weir/internal/catalog"
+	"weir/internal/gateway/event"
 	"weir/internal/gateway/message"
 	"weir/internal/gateway/route"
 	"weir/internal/invocation"
@@ -192,30 +193,6 @@ func TestEventReusesNothing(t *testing.T) {
 	}
 }
 
-func TestEventGroupsManyAsItGroupsFew(t *testing.T) {
-	var few, many message.Header
-	for _, name := range []string{"a", "B", "A", "c", "b", "a"} {
-		few.Add(name, "v"+name)
-	}
-	many = append(many, few...)
-	for len(many) <= 2*24 {
-		many.Add("pad", "x")
-	}
-	render := func(h message.Header, same func(a, b string) bool) string {
-		var g grouping
-		g.byName(h, same)
-		return string(g.appendMulti(nil, h))
-	}
-	for name, same := range map[string]func(a, b string) bool{
-		"fold": strings.EqualFold, "exact": func(a, b string) bool { return a == b },
-	} {
-		got, want := render(many, same), render(few, same)
-		if !strings.HasPrefix(got, strings.TrimSuffix(want, "}")+",") {
-			t.Errorf("%s: %s does not begin as %s", name, got, want)
-		}
-	}
-}
-
 func TestInvocationOfFunction(t *testing.T) {
 	s := newScene(answers(`{}`))
 	s.stage.Variables = map[string]string{"fn": "timestamper"}
@@ -287,26 +264,6 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-func TestTraceID(t *testing.T) {
-	now := time.Unix(0x5759e988, 0)
-	for _, c := range []struct{ sent, event, root string }{
-		{"", `^Root=1-5759e988-[0-9a-f]{24}$`, `^Root=1-5759e988-[0-9a-f]{24}$`},
-		{"Root=1-67891233-abcdef012345678912345678", `^Self=1-5759e988-[0-9a-f]{24};Root=1-67891233-abcdef012345678912345678$`, `^Root=1-67891233-abcdef012345678912345678$`},
-		{"Root=1-6-a;Parent=7;Sampled=1;Self=1-old", `^Self=1-5759e988-[0-9a-f]{24};Root=1-6-a;Parent=7;Sampled=1$`, `^Root=1-6-a$`},
-		{"nonsense", `^Self=1-5759e988-([0-9a-f]{24});Root=1-5759e988-[0-9a-f]{24};nonsense$`, `^Root=1-5759e988-[0-9a-f]{24}$`},
-		{"Root=<script>", `Root=1-5759e988-[0-9a-f]{24};Root=<script>$`, `^Root=1-5759e988-[0-9a-f]{24}$`},
-	} {
-		var h message.Header
-		if c.sent != "" {
-			h.Add("x-amzn-trace-id", c.sent)
-		}
-		event, root := newTrace(now, h)
-		if !regexp.MustCompile(c.event).MatchString(event) || !regexp.MustCompile(c.root).MatchString(root) {
-			t.Errorf("%q: got %q and %q", c.sent, event, root)
-		}
-	}
-}
-
 func FuzzEvent(f *testing.F) {
 	f.Add("a=1&b=%zz;c=+", "X-A", "v", "/p//q", []byte("body\xff"))
 	f.Add("", "Host", "\xe2\x82", "", []byte(nil))
@@ -334,11 +291,11 @@ func BenchmarkProxyEvent(b *testing.B) {
 	runner := &Runner{Account: "000000000000", Region: "us-east-1"}
 	s.method.Integration = &s.integration
 	plan := runner.Compile(&catalog.Deployment{API: s.api}, &s.stage, &route.Method{ResourcePath: s.path, Config: &s.method})
-	s.call.Request = &s.req
-	var eb builder
+	call := event.Call{Request: &s.req, Address: s.call.Address, Params: s.call.Params, Trace: "Root=1-5759e988-bd862e3fe1be46a994272793"}
+	eb, size := event.Take(), 0
 	b.ReportAllocs()
 	for b.Loop() {
-		eb.event(plan.function, &s.call, "Root=1-5759e988-bd862e3fe1be46a994272793")
+		size = len(eb.Proxy(&plan.function.event, &call))
 	}
-	b.SetBytes(int64(len(eb.buf)))
+	b.SetBytes(int64(size))
 }

@@ -1,4 +1,4 @@
-package integration
+package event
 
 import (
 	"math/rand/v2"
@@ -8,10 +8,10 @@ import (
 	"weir/internal/gateway/message"
 )
 
-// newTrace returns the X-Amzn-Trace-Id that the function gets and the
+// NewTrace returns the X-Amzn-Trace-Id that the function gets and the
 // "Root=…" part that the caller gets. A trace id that the caller sent is kept,
 // with our own as "Self=" before it, as AWS's load balancers and API Gateway do.
-func newTrace(now time.Time, h message.Header) (event, root string) {
+func NewTrace(now time.Time, h message.Header) (event, root string) {
 	own := traceID(now)
 	sent, ok := h.Last("X-Amzn-Trace-Id")
 	if !ok {
@@ -59,7 +59,7 @@ func validTrace(id string) bool {
 		return false
 	}
 	for i := 0; i < len(id); i++ {
-		if !isWord(id[i]) {
+		if c := id[i]; c != '-' && c != '_' && c != '.' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
 			return false
 		}
 	}

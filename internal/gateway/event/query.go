@@ -1,4 +1,4 @@
-package integration
+package event
 
 import (
 	"strings"
@@ -6,10 +6,10 @@ import (
 	"weir/internal/gateway/message"
 )
 
-// parseQuery appends the parameters of a raw query in order, decoded. Both "&"
+// ParseQuery appends the parameters of a raw query in order, decoded. Both "&"
 // and ";" separate them, as AWS's known issues say; a malformed escape stays
 // as it was sent.
-func parseQuery(dst message.Header, query string) message.Header {
+func ParseQuery(dst message.Header, query string) message.Header {
 	for query != "" {
 		part := query
 		if i := strings.IndexAny(query, "&;"); i >= 0 {
@@ -113,38 +113,32 @@ func (g *grouping) byName(fields message.Header, same func(a, b string) bool) {
 	}
 }
 
-// appendSingle appends the map of names to their last value; null when empty.
+// appendSingle appends the map of names to their last value.
 func (g *grouping) appendSingle(dst []byte, fields message.Header) []byte {
-	if len(g.heads) == 0 {
-		return append(dst, "null"...)
-	}
 	dst = append(dst, '{')
 	for k, head := range g.heads {
 		if k > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(appendString(dst, fields[head].Name), ':')
-		dst = appendString(dst, fields[g.last[k]].Value)
+		dst = append(AppendString(dst, fields[head].Name), ':')
+		dst = AppendString(dst, fields[g.last[k]].Value)
 	}
 	return append(dst, '}')
 }
 
-// appendMulti appends the map of names to all their values; null when empty.
+// appendMulti appends the map of names to all their values.
 func (g *grouping) appendMulti(dst []byte, fields message.Header) []byte {
-	if len(g.heads) == 0 {
-		return append(dst, "null"...)
-	}
 	dst = append(dst, '{')
 	for k, head := range g.heads {
 		if k > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(appendString(dst, fields[head].Name), ':', '[')
+		dst = append(AppendString(dst, fields[head].Name), ':', '[')
 		for i := head; ; i = g.next[i] {
 			if i != head {
 				dst = append(dst, ',')
 			}
-			dst = appendString(dst, fields[i].Value)
+			dst = AppendString(dst, fields[i].Value)
 			if g.next[i] == 0 {
 				break
 			}
