@@ -281,7 +281,7 @@ func BenchmarkTakeHot(b *testing.B) {
 	now := time.Duration(0)
 	for b.Loop() {
 		now += 2 * time.Microsecond
-		g, v := l.Take(b.Context(), cells, nil, at(now))
+		g, v := l.Take(b.Context(), cells, nil, nil, at(now))
 		if v.Outcome != Granted {
 			b.Fatal(v)
 		}
@@ -294,7 +294,7 @@ func BenchmarkTakeRefused(b *testing.B) {
 	cells := []*Cell{NewCell(Rate{1, 1}, true, at(0))}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, v := l.Take(b.Context(), cells, nil, at(0)); v.Outcome != Throttled {
+		if _, v := l.Take(b.Context(), cells, nil, nil, at(0)); v.Outcome != Throttled {
 			b.Fatal(v)
 		}
 	}
@@ -319,7 +319,7 @@ func BenchmarkTakeMillion(b *testing.B) {
 		k := (order[i&(1<<16-1)] + uint32(i)*7919) % n
 		i++
 		now += time.Microsecond
-		if g, v := l.Take(b.Context(), cells[k:k+1], nil, at(now)); v.Outcome == Granted {
+		if g, v := l.Take(b.Context(), cells[k:k+1], nil, nil, at(now)); v.Outcome == Granted {
 			g.Settle(true)
 		}
 	}
@@ -334,7 +334,7 @@ func BenchmarkTakeUncapped(b *testing.B) {
 	now := time.Duration(0)
 	for b.Loop() {
 		now += 2 * time.Microsecond
-		if _, v := l.Take(b.Context(), cells, m, Instant{now, wall}); v.Outcome != Granted {
+		if _, v := l.Take(b.Context(), cells, nil, m, Instant{now, wall}); v.Outcome != Granted {
 			b.Fatal(v)
 		}
 	}

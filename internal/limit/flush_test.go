@@ -21,7 +21,7 @@ func TestMeterOwesNothingAfterAFlush(t *testing.T) {
 	r := &recorder{}
 	l := New(r)
 	m := NewMeter(Account{"plan", "key"}, nil, time.Time{})
-	take := func(day Day) { l.Take(t.Context(), nil, m, Instant{Wall: day.Time()}) }
+	take := func(day Day) { l.Take(t.Context(), nil, nil, m, Instant{Wall: day.Time()}) }
 	for _, err := range []error{nil, errors.New("away"), nil} {
 		take(100)
 		take(101) // what day 100 counted is overdue now

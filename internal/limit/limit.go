@@ -5,7 +5,7 @@
 // A Cell is a token bucket, a Meter counts an account against its quota, and a
 // Limiter takes from several cells and one meter at once:
 //
-//	grant, verdict := limiter.Take(ctx, []*limit.Cell{plan, stage}, meter, now)
+//	grant, verdict := limiter.Take(ctx, []*limit.Cell{plan, stage}, nil, meter, now)
 //	if verdict.Outcome != limit.Granted {
 //		… // throttled, exhausted, or the ledger is away; nothing was used
 //	}

@@ -47,24 +47,34 @@ func New(ledger Ledger, options ...Option) *Limiter {
 // Grant is an admission's hold on its limits. Settle is called exactly once
 // with what became of the call; rate and quota ignore the outcome, an admitted
 // call has used one of each. The zero Grant holds nothing.
+//
+// A Grant that holds a seat has one owner: of two copies only one is settled.
 type Grant struct {
 	held bool
+	seat *Seats // nil: none
 }
 
-// Settle ends the hold. A second call does nothing: a limit that releases
-// something must never release it twice because a caller was careful twice.
-func (g *Grant) Settle(succeeded bool) { g.held = false }
+// Settle ends the hold and gives the seat back. A second call does nothing: a
+// limit that releases something must never release it twice because a caller
+// was careful twice.
+func (g *Grant) Settle(succeeded bool) {
+	if g.seat != nil {
+		g.seat.giveBack()
+	}
+	*g = Grant{}
+}
 
 // Held says whether the grant is still to be settled.
 func (g *Grant) Held() bool { return g.held }
 
-// Take asks every cell (nil cells are skipped) and then the meter (nil: no
-// plan). A refusal by a later one gives back what the earlier gave. When
-// several would refuse, the first throttle is reported, before the quota.
+// Take asks every cell (nil cells are skipped), then the seats (nil: any number
+// of calls at once), then the meter (nil: no plan). A refusal by a later one
+// gives back what the earlier gave. When several would refuse, the first
+// throttle is reported, then the seats, before the quota.
 //
 // Take waits for the ledger only when the meter has a quota that is not known
 // to be used up; ctx ends that wait. It keeps neither cells nor ctx.
-func (l *Limiter) Take(ctx context.Context, cells []*Cell, m *Meter, now Instant) (Grant, Verdict) {
+func (l *Limiter) Take(ctx context.Context, cells []*Cell, seats *Seats, m *Meter, now Instant) (Grant, Verdict) {
 	mono := now.nanos()
 	var quota *Quota
 	var day Day
@@ -75,28 +85,36 @@ func (l *Limiter) Take(ctx context.Context, cells []*Cell, m *Meter, now Instant
 				if i, throttle := refusing(cells, mono); i >= 0 {
 					return Grant{}, Verdict{Outcome: Throttled, Cell: i, Detail: throttle}
 				}
+				if seats != nil && seats.full() {
+					return Grant{}, Verdict{Outcome: Crowded, Detail: seats.refusal()}
+				}
 				return Grant{}, Verdict{Outcome: Exhausted, Detail: d}
 			}
 		}
 	}
 	var few [4]taken
-	receipts, refused := l.takeCells(cells, mono, few[:0])
-	if refused.Outcome != Granted {
-		return Grant{}, refused
-	}
-	if m == nil {
-		return Grant{held: true}, Verdict{}
-	}
-	if quota == nil {
-		l.count(m, DayOf(now.Wall))
-		return Grant{held: true}, Verdict{}
-	}
-	v := l.spend(ctx, m, quota, day, now)
+	receipts, v := l.takeCells(cells, mono, few[:0])
 	if v.Outcome != Granted {
-		l.giveBack(receipts)
 		return Grant{}, v
 	}
-	return Grant{held: true}, v
+	if seats != nil && !seats.take() {
+		l.giveBack(receipts)
+		return Grant{}, Verdict{Outcome: Crowded, Detail: seats.refusal()}
+	}
+	switch {
+	case m == nil:
+	case quota == nil:
+		l.count(m, DayOf(now.Wall))
+	default:
+		if v = l.spend(ctx, m, quota, day, now); v.Outcome != Granted {
+			if seats != nil {
+				seats.giveBack()
+			}
+			l.giveBack(receipts)
+			return Grant{}, v
+		}
+	}
+	return Grant{held: true, seat: seats}, v
 }
 
 // takeCells takes from every cell or from none. The verdict is Throttled when

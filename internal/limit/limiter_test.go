@@ -25,7 +25,7 @@ func daily(n int64) *limit.Quota { return &limit.Quota{Limit: n, Period: limit.D
 // want takes once and holds the verdict against what is expected.
 func want(t *testing.T, l *limit.Limiter, cells []*limit.Cell, m *limit.Meter, now limit.Instant, o limit.Outcome) limit.Verdict {
 	t.Helper()
-	g, v := l.Take(t.Context(), cells, m, now)
+	g, v := l.Take(t.Context(), cells, nil, m, now)
 	if v.Outcome != o {
 		t.Fatalf("at %v: %+v, want outcome %d", now.Mono, v, o)
 	}
@@ -138,7 +138,7 @@ func TestTokenComesBackAfterOthersTook(t *testing.T) {
 	m := limit.NewMeter(account, daily(100), noon)
 	refused := make(chan limit.Verdict)
 	go func() {
-		_, v := l.Take(context.Background(), cells, m, after(0))
+		_, v := l.Take(context.Background(), cells, nil, m, after(0))
 		refused <- v
 	}()
 	<-asked
@@ -199,7 +199,7 @@ func TestStaleRefusalDoesNotUndoARaise(t *testing.T) {
 		return nil
 	}
 	done := make(chan limit.Verdict)
-	take := func() { _, v := l.Take(context.Background(), nil, m, after(0)); done <- v }
+	take := func() { _, v := l.Take(context.Background(), nil, nil, m, after(0)); done <- v }
 	go take()
 	<-asked
 	m.SetQuota(daily(2))
@@ -282,7 +282,7 @@ func TestConcurrentCallsKeepTheQuota(t *testing.T) {
 	for range callers {
 		wg.Go(func() {
 			for range each {
-				g, v := l.Take(context.Background(), []*limit.Cell{cell}, m, after(0))
+				g, v := l.Take(context.Background(), []*limit.Cell{cell}, nil, m, after(0))
 				if v.Outcome == limit.Granted {
 					admitted.Add(1)
 				} else if v.Outcome != limit.Exhausted {
@@ -385,7 +385,7 @@ func TestConcurrentFlushLosesNothing(t *testing.T) {
 	for i := range callers {
 		wg.Go(func() {
 			for j := range each {
-				l.Take(context.Background(), nil, m, after(time.Duration((i+j)%3)*24*time.Hour))
+				l.Take(context.Background(), nil, nil, m, after(time.Duration((i+j)%3)*24*time.Hour))
 			}
 		})
 	}
@@ -410,9 +410,9 @@ func TestTakeDoesNotAllocate(t *testing.T) {
 	shut := []*limit.Cell{limit.NewCell(limit.Rate{}, false, after(0))}
 	ctx := t.Context()
 	if n := testing.AllocsPerRun(200, func() {
-		g, _ := l.Take(ctx, cells, m, after(0))
+		g, _ := l.Take(ctx, cells, nil, m, after(0))
 		g.Settle(true)
-		l.Take(ctx, shut, m, after(0))
+		l.Take(ctx, shut, nil, m, after(0))
 	}); n != 0 {
 		t.Errorf("%v allocations a decision", n)
 	}

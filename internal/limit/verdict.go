@@ -14,6 +14,7 @@ const (
 	Throttled          // Verdict.Cell says which of the cells refused
 	Exhausted          // the quota is used up
 	LedgerAway         // the quota could not be asked: refused as Limit Exceeded, with the reason in the record
+	Crowded            // every seat is taken
 )
 
 // Verdict says how Take decided.
@@ -32,8 +33,8 @@ const Never time.Duration = math.MaxInt64
 type Detail struct {
 	Rate   Rate          // Throttled: the bucket's setting
 	Tokens float64       // Throttled: what was in the bucket, less than the one token that a call takes
-	Limit  int64         // Exhausted: the calls that the period allows, its offset subtracted
-	Used   int64         // Exhausted: the calls that the ledger has of the period
+	Limit  int64         // Exhausted: the calls that the period allows, its offset subtracted; Crowded: the seats
+	Used   int64         // Exhausted: the calls that the ledger has of the period; Crowded: the calls that sit
 	Wait   time.Duration // until it would admit one call, should nobody else call; Never; 0: not known
 }
 

@@ -26,7 +26,7 @@ func TestWaitOfARefusalIsExact(t *testing.T) {
 			now += time.Duration(rapid.Int64Range(0, 1e9).Draw(t, "pause"))
 		}
 		take := func(at time.Duration) limit.Verdict {
-			_, v := l.Take(t.Context(), []*limit.Cell{cell}, nil, limit.Instant{Mono: at})
+			_, v := l.Take(t.Context(), []*limit.Cell{cell}, nil, nil, limit.Instant{Mono: at})
 			return v
 		}
 		v := take(now)
@@ -54,7 +54,7 @@ func TestWaitOfARefusalIsExact(t *testing.T) {
 func TestWhatLetsNothingThroughNeverClears(t *testing.T) {
 	for _, r := range []limit.Rate{{}, {PerSecond: 1}, {Burst: 1}, {PerSecond: math.NaN(), Burst: 3}} {
 		l := limit.New(nil)
-		_, v := l.Take(t.Context(), []*limit.Cell{nil, limit.NewCell(r, false, limit.Instant{})}, nil, limit.Instant{})
+		_, v := l.Take(t.Context(), []*limit.Cell{nil, limit.NewCell(r, false, limit.Instant{})}, nil, nil, limit.Instant{})
 		if v.Outcome != limit.Throttled || v.Cell != 1 || v.Detail.Wait != limit.Never || v.Detail.Tokens != 0 {
 			t.Errorf("%+v: %+v", r, v)
 		}
@@ -84,12 +84,12 @@ func TestQuotaSaysWhatIsUsedAndWhenItEnds(t *testing.T) {
 			m := limit.NewMeter(limit.Account{PlanID: "plan1", KeyID: "key1"}, &c.quota, c.joined)
 			now := limit.Instant{Wall: noon}
 			for range c.admitted {
-				if _, v := l.Take(t.Context(), nil, m, now); v.Outcome != limit.Granted {
+				if _, v := l.Take(t.Context(), nil, nil, m, now); v.Outcome != limit.Granted {
 					t.Fatalf("%+v", v)
 				}
 			}
 			for range 2 {
-				_, v := l.Take(t.Context(), nil, m, now)
+				_, v := l.Take(t.Context(), nil, nil, m, now)
 				if v.Outcome != limit.Exhausted || v.Detail != (limit.Detail{Limit: c.limit, Used: c.used, Wait: c.wait}) {
 					t.Errorf("%+v", v)
 				}

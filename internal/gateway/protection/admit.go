@@ -58,11 +58,11 @@ func (g *Guard) admitOpen(ctx context.Context, req *message.Request, st *Stage, 
 	}
 	a := Admission{}
 	if v.limit == nil {
-		a.grant, _ = g.limiter.Take(ctx, nil, nil, limit.Instant{})
+		a.grant, _ = g.limiter.Take(ctx, nil, nil, nil, limit.Instant{})
 		return a, nil
 	}
 	cells := [1]*limit.Cell{v.limit.cell}
-	grant, verdict := g.limiter.Take(ctx, cells[:], nil, g.now())
+	grant, verdict := g.limiter.Take(ctx, cells[:], nil, nil, g.now())
 	if verdict.Outcome != limit.Granted {
 		a.Limit = bucketLimit(&verdict.Detail)
 		return a, refuseStage(req, st, m, v.limit)
@@ -133,7 +133,7 @@ func (g *Guard) admitKey(ctx context.Context, a Admission, account *account, req
 	if v.limit != nil {
 		cells[1] = v.limit.cell
 	}
-	grant, verdict := g.limiter.Take(ctx, cells[:], u.meter, g.now())
+	grant, verdict := g.limiter.Take(ctx, cells[:], nil, u.meter, g.now())
 	switch verdict.Outcome {
 	case limit.Granted:
 		if req.Trail.On() {
