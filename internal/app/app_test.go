@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -155,6 +156,9 @@ func TestNewRefuses(t *testing.T) {
 	}{
 		{"a taken port", func(_ *testing.T, o *app.Options) { o.ControlAddr = taken.Addr().String() }, "is another server running there?"},
 		{"a port that is none", func(_ *testing.T, o *app.Options) { o.ControlAddr = "127.0.0.1:99999" }, "--control-addr: listen tcp: address 99999: invalid port: give an address"},
+		{"half a throttle of the account", func(_ *testing.T, o *app.Options) { o.AccountRate = 10 }, "--account-rate 10 --account-burst 0: give both"},
+		{"an account's rate that is none", func(_ *testing.T, o *app.Options) { o.AccountRate, o.AccountBurst = math.NaN(), 1 }, "--account-rate NaN: give calls a second"},
+		{"an account's burst below 0", func(_ *testing.T, o *app.Options) { o.AccountRate, o.AccountBurst = 1, -1 }, "--account-burst -1: give a number"},
 		{"a missing secret file", func(t *testing.T, o *app.Options) { o.SecretFile = filepath.Join(t.TempDir(), "none") }, "secret"},
 		{"another installation's secret", func(t *testing.T, o *app.Options) {
 			stopped(t, started(t, *o))

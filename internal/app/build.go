@@ -27,7 +27,11 @@ import (
 // recorded is recorded, and the buckets are saved.
 func (a *App) buildLimits(context.Context) error {
 	a.limiter = limit.New(a.store, limit.WithClock(a.clock.Mono))
-	a.guard = protection.NewGuard(protection.Options{Limiter: a.limiter, Digest: a.secret.Digest, Now: a.clock.Now})
+	o := protection.Options{Limiter: a.limiter, Digest: a.secret.Digest, Now: a.clock.Now}
+	if t := a.accountThrottle(); t != nil {
+		o.Account = &limit.Rate{PerSecond: t.RateLimit, Burst: t.BurstLimit}
+	}
+	a.guard = protection.NewGuard(o)
 	a.onStop("buckets", a.saveBuckets)
 	return nil
 }
@@ -73,6 +77,7 @@ func (a *App) buildControl(context.Context) error {
 		Services: []protocol.Service{
 			apigateway.Service(apigateway.Options{
 				Store: a.store, Secret: a.secret, Region: a.o.Region, Account: a.o.Account, FlushUsage: a.limiter.Flush,
+				AccountThrottle: a.accountThrottle(),
 			}),
 			lambda.Service(lambda.Options{
 				Store: a.store, Functions: a.functions, Region: a.o.Region, Account: a.o.Account, CodeURL: a.codeURL,
@@ -96,6 +101,14 @@ func (a *App) buildControl(context.Context) error {
 		a.local = serve(nil)
 	}
 	return nil
+}
+
+// accountThrottle is what the operator set for the whole account, or nil.
+func (a *App) accountThrottle() *catalog.Throttle {
+	if a.o.AccountRate == 0 {
+		return nil
+	}
+	return &catalog.Throttle{RateLimit: a.o.AccountRate, BurstLimit: a.o.AccountBurst}
 }
 
 // ready says whether the database answers: without it nothing can be changed

@@ -11,6 +11,7 @@ package app
 import (
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/netip"
 	"regexp"
@@ -27,6 +28,8 @@ type Options struct {
 	Account        string        // 12 digits; default 000000000000
 	Region         string        // default us-east-1
 	AnyCredentials bool          // for tests: any signature is accepted; loopback control address only
+	AccountRate    float64       // throttle over all stages, calls a second; 0, with AccountBurst 0: none
+	AccountBurst   int           // calls at once; given together with AccountRate
 	DrainLimit     time.Duration // how long a stop waits for calls in flight; default 30 s
 	Logger         *slog.Logger  // default: discards
 	Version        string        // of this weir, for what outlives the process; default "development"
@@ -63,6 +66,12 @@ func (o *Options) Validate() error {
 		return fmt.Errorf("--account %q: give an AWS account id, 12 digits", o.Account)
 	case !regionPattern.MatchString(o.Region):
 		return fmt.Errorf("--region %q: give an AWS region such as us-east-1", o.Region)
+	case (o.AccountRate != 0) != (o.AccountBurst != 0):
+		return fmt.Errorf("--account-rate %v --account-burst %d: give both, or neither for no throttle of the account", o.AccountRate, o.AccountBurst)
+	case o.AccountRate < 0 || math.IsNaN(o.AccountRate) || math.IsInf(o.AccountRate, 0):
+		return fmt.Errorf("--account-rate %v: give calls a second, more than 0", o.AccountRate)
+	case o.AccountBurst < 0 || o.AccountBurst > math.MaxInt32:
+		return fmt.Errorf("--account-burst %d: give a number of calls from 1 to %d", o.AccountBurst, math.MaxInt32)
 	case o.DrainLimit < 0:
 		return fmt.Errorf("--drain-limit %s: give a positive duration such as 30s", o.DrainLimit)
 	}

@@ -56,6 +56,8 @@ func (s *serverFlags) register(f *pflag.FlagSet, logLevel string) {
 	f.StringVar(&s.ControlAddr, "control-addr", "127.0.0.1:4566", "address for AWS's tools")
 	f.StringVar(&s.SecretFile, "secret-file", "", "server secret (default: made in the data folder)")
 	f.StringVar(&s.Account, "account", "000000000000", "AWS account id to answer as: 12 digits")
+	f.Float64Var(&s.AccountRate, "account-rate", 0, "throttle over all stages: calls a second (0: none)")
+	f.IntVar(&s.AccountBurst, "account-burst", 0, "calls at once under --account-rate")
 	f.StringVar(&s.Region, "region", "us-east-1", "AWS region to answer as")
 	f.BoolVar(&s.AnyCredentials, "any-credentials", false, "for tests: accept any signature; the control address must be loopback")
 	registerEdge(f, &s.Edge)

@@ -27,10 +27,16 @@ type account struct {
 	ThrottleSettings  throttle `json:"throttleSettings"`
 }
 
-func newAccount(role string) *account {
+// newAccount tells the throttle that the operator set, and AWS's default, which
+// is not enforced, while none is.
+func (s *service) newAccount(role string) *account {
+	t := catalog.Throttle{RateLimit: catalog.AccountRateLimit, BurstLimit: catalog.AccountBurstLimit}
+	if s.AccountThrottle != nil {
+		t = *s.AccountThrottle
+	}
 	return &account{
 		APIKeyVersion: "4", CloudWatchRoleARN: role, Features: []string{featureUsagePlans},
-		ThrottleSettings: throttle{catalog.AccountBurstLimit, catalog.AccountRateLimit},
+		ThrottleSettings: throttle{int32(t.BurstLimit), t.RateLimit},
 	}
 }
 
@@ -51,7 +57,7 @@ type getAccountInput struct{}
 func (s *service) getAccount(ctx context.Context, _ protocol.Call, _ *getAccountInput) (out *account, err error) {
 	err = s.Store.View(ctx, func(tx *store.Tx) error {
 		role, err := tx.Meta(metaRole)
-		out = newAccount(string(role))
+		out = s.newAccount(string(role))
 		return err
 	})
 	return out, err
@@ -86,7 +92,7 @@ func (s *service) updateAccount(ctx context.Context, _ protocol.Call, in *patchI
 		if err := accountPatch.Apply(&role, in.PatchOperations); err != nil {
 			return err
 		}
-		out = newAccount(role)
+		out = s.newAccount(role)
 		return tx.SetMeta(metaRole, []byte(role))
 	})
 	return out, err

@@ -48,6 +48,14 @@ func (g *Guard) Admit(ctx context.Context, req *message.Request, st *Stage, inde
 	return g.admitKey(ctx, a, account, req, st, m, v)
 }
 
+// The buckets of a decision, in the order in which they are asked and, when
+// several would refuse, told.
+const (
+	accountCell = iota
+	planCell
+	stageCell
+)
+
 // admitOpen decides for a method that requires no key.
 func (g *Guard) admitOpen(ctx context.Context, req *message.Request, st *Stage, m *method, v *verb) (Admission, *Refusal) {
 	if req.Trail.On() {
@@ -57,15 +65,15 @@ func (g *Guard) admitOpen(ctx context.Context, req *message.Request, st *Stage, 
 		req.Trail.Add(succeededLine(st, sent))
 	}
 	a := Admission{}
-	if v.limit == nil {
+	if v.limit == nil && g.account == nil {
 		a.grant, _ = g.limiter.Take(ctx, nil, nil, nil, limit.Instant{})
 		return a, nil
 	}
-	cells := [1]*limit.Cell{v.limit.cell}
+	cells := [...]*limit.Cell{accountCell: g.account, stageCell: v.limit.bucket()}
 	grant, verdict := g.limiter.Take(ctx, cells[:], nil, nil, g.now())
 	if verdict.Outcome != limit.Granted {
 		a.Limit = bucketLimit(&verdict.Detail)
-		return a, refuseStage(req, st, m, v.limit)
+		return a, refuseThrottle(req, st, m, &a, verdict.Cell, v, nil)
 	}
 	a.grant = grant
 	return a, nil
@@ -106,7 +114,7 @@ func (g *Guard) identify(a *Admission, st *Stage) (*account, *Refusal) {
 
 // admitKey takes from the limits of an account and the stage.
 func (g *Guard) admitKey(ctx context.Context, a Admission, account *account, req *message.Request, st *Stage, m *method, v *verb) (Admission, *Refusal) {
-	var cells [2]*limit.Cell
+	cells := [...]*limit.Cell{accountCell: g.account, planCell: nil, stageCell: v.limit.bucket()}
 	var t *throttle
 	var u *use
 	for {
@@ -124,14 +132,11 @@ func (g *Guard) admitKey(ctx context.Context, a Admission, account *account, req
 			if t == nil {
 				break
 			}
-			if cells[0] = u.cellOf(t); cells[0] != nil {
+			if cells[planCell] = u.cellOf(t); cells[planCell] != nil {
 				break
 			}
 		}
 		g.renew(account, t) // first use, or first use after an edit of the plan
-	}
-	if v.limit != nil {
-		cells[1] = v.limit.cell
 	}
 	grant, verdict := g.limiter.Take(ctx, cells[:], nil, u.meter, g.now())
 	switch verdict.Outcome {
@@ -143,10 +148,7 @@ func (g *Guard) admitKey(ctx context.Context, a Admission, account *account, req
 		return a, nil
 	case limit.Throttled:
 		a.Limit = bucketLimit(&verdict.Detail)
-		if verdict.Cell == 1 {
-			return a, refuseStage(req, st, m, v.limit)
-		}
-		return a, refusePlan(req, st, m, &a, t)
+		return a, refuseThrottle(req, st, m, &a, verdict.Cell, v, t)
 	case limit.Exhausted:
 		a.Limit = quotaLimit(&verdict.Detail, u.rules)
 		return a, refuseQuota(req, st, &a, u.rules)
@@ -164,22 +166,28 @@ func quotaLimit(d *limit.Detail, r *rules) telemetry.Limit {
 	return telemetry.Limit{Kind: telemetry.Quota, Most: d.Limit, Used: d.Used, Period: r.quota.Period.String(), ClearsIn: d.Wait}
 }
 
-func refuseStage(req *message.Request, st *Stage, m *method, l *stageLimit) *Refusal {
-	if !req.Trail.On() {
+// refuseThrottle refuses a call for the bucket at cell; v and t are the limits
+// of the stage and the plan that hold for it.
+func refuseThrottle(req *message.Request, st *Stage, m *method, a *Admission, cell int, v *verb, t *throttle) *Refusal {
+	on := req.Trail.On()
+	switch {
+	case cell == accountCell && on:
+		return logged(req, accountThrottled, accountThrottleLine(&a.Limit))
+	case cell == accountCell:
+		return accountThrottled
+	case cell == stageCell && on:
+		return logged(req, stageThrottled, stageThrottleLine(req, st, m, v.limit))
+	case cell == stageCell:
 		return stageThrottled
 	}
-	return logged(req, stageThrottled, stageThrottleLine(req, st, m, l))
-}
-
-func refusePlan(req *message.Request, st *Stage, m *method, a *Admission, t *throttle) *Refusal {
 	r := planThrottled
 	if t.name != "" {
 		r = planMethodThrottled
 	}
-	if !req.Trail.On() {
-		return r
+	if on {
+		return logged(req, r, planThrottleLine(req, st, m, a, t))
 	}
-	return logged(req, r, planThrottleLine(req, st, m, a, t))
+	return r
 }
 
 func refuseQuota(req *message.Request, st *Stage, a *Admission, r *rules) *Refusal {

@@ -15,10 +15,13 @@ import (
 //	plan/{plan}/{key}                           the plan's throttle
 //	plan/{plan}/{key}/{api}/{stage}{path}/{VERB}  the plan's entry for a method
 //	stage/{api}/{stage}{path}/{VERB}              the stage's throttle for a method
+//	account                                       the account's throttle
 type Bucket struct {
 	Name string
 	Used float64
 }
+
+const accountBucket = "account"
 
 // planBucket names a bucket of an account; throttle is throttle.name.
 func planBucket(plan, key, throttle string) string {
@@ -67,6 +70,9 @@ func (g *Guard) SaveBuckets() []Bucket {
 		for name, c := range u.methods {
 			save(planBucket(a.plan.id, a.keyID, name), c)
 		}
+	}
+	if g.account != nil {
+		save(accountBucket, g.account)
 	}
 	for _, k := range g.keys {
 		for l := k.links.Load(); l != nil; l = l.next {
@@ -118,6 +124,9 @@ func (g *Guard) Started(now limit.Instant) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.begun = now
+	if g.account != nil {
+		g.account = g.beginLocked(accountBucket, limit.Compile(g.account.Rate()), true, now)
+	}
 	for _, st := range g.loaded {
 		if !st.ready.Load() {
 			g.publishLocked(st)

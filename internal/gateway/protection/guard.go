@@ -11,11 +11,12 @@ import (
 	"weir/internal/limit"
 )
 
-// Options is what a Guard is built from. All fields are required.
+// Options is what a Guard is built from. All fields but Account are required.
 type Options struct {
 	Limiter *limit.Limiter
 	Digest  func(value string) [32]byte // how key values are found: secret's Digest
 	Now     func() limit.Instant        // the clock of this process
+	Account *limit.Rate                 // the account's throttle, over all stages, with and without a key; nil: none
 }
 
 // Guard holds the keys, the usage plans and the buckets, and admits calls. It
@@ -34,6 +35,8 @@ type Guard struct {
 	limiter *limit.Limiter
 	digest  func(string) [32]byte
 	now     func() limit.Instant
+
+	account *limit.Cell // the account's throttle; nil: none
 
 	// found by half a digest; the whole is compared
 	byDigest *xsync.Map[[16]byte, *key]
@@ -56,7 +59,7 @@ type Guard struct {
 
 // NewGuard returns a guard without keys, in its loading phase.
 func NewGuard(o Options) *Guard {
-	return &Guard{
+	g := &Guard{
 		limiter:    o.Limiter,
 		digest:     o.Digest,
 		now:        o.Now,
@@ -66,6 +69,10 @@ func NewGuard(o Options) *Guard {
 		stageCells: map[string]*stageCells{},
 		loading:    true,
 	}
+	if o.Account != nil {
+		g.account = limit.NewCell(*o.Account, false, o.Now())
+	}
+	return g
 }
 
 // key is one API key. id and digest do not change: another digest makes

@@ -9,13 +9,14 @@
 //  2. A method that requires an API key, source HEADER: the x-api-key header,
 //     never the query string, must name an enabled key of a usage plan that
 //     covers this stage. Otherwise INVALID_API_KEY.
-//  3. One decision over all limits: the plan's throttle for this key (or, in
-//     its place, the plan's entry for this method), the stage's throttle for
-//     this method, then the plan's quota. A refused call costs nobody anything,
+//  3. One decision over all limits: the account's throttle when the operator set
+//     one, the plan's throttle for this key (or, in its place, the plan's entry
+//     for this method), the stage's throttle for this method, then the plan's
+//     quota. A refused call costs nobody anything,
 //     and throttle is reported before quota. THROTTLED or QUOTA_EXCEEDED.
 //
 // A method that requires no key never touches a plan, even when a valid key is
-// sent; only the stage's throttle holds. A method whose key should come from an
+// sent; only the account's and the stage's throttle hold. A method whose key should come from an
 // authorizer is refused as INVALID_API_KEY, because none has run.
 //
 // A refusal is a value and not an error, and it is made once for all callers: a
@@ -52,6 +53,7 @@ var (
 	disabledKey = &Refusal{InvalidAPIKey, telemetry.CauseKeyDisabled, "the API key is disabled"}
 	noPlan      = &Refusal{InvalidAPIKey, telemetry.CauseNoPlan, "no usage plan of the API key covers this stage"}
 
+	accountThrottled    = &Refusal{Throttled, telemetry.CauseAccountThrottle, "over the account's throttle"}
 	planThrottled       = &Refusal{Throttled, telemetry.CausePlanThrottle, "over the usage plan's throttle"}
 	planMethodThrottled = &Refusal{Throttled, telemetry.CausePlanMethodThrottle, "over the usage plan's throttle for the method"}
 	stageThrottled      = &Refusal{Throttled, telemetry.CauseStageThrottle, "over the stage's throttle for the method"}

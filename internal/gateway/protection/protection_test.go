@@ -25,12 +25,16 @@ type house struct {
 	clock  atomic.Int64
 }
 
-func newHouse(t testing.TB, ledger *limittest.Ledger) *house {
+func newHouse(t testing.TB, ledger *limittest.Ledger) *house { return newHouseIn(t, ledger, nil) }
+
+// newHouseIn is newHouse with a throttle of the account.
+func newHouseIn(t testing.TB, ledger *limittest.Ledger, account *limit.Rate) *house {
 	h := &house{t: t, ledger: ledger}
 	mono := func() time.Duration { return time.Duration(h.clock.Load()) }
 	h.Guard = NewGuard(Options{
 		Limiter: limit.New(ledger, limit.WithClock(mono)),
 		Digest:  digest,
+		Account: account,
 		Now:     func() limit.Instant { return limit.Instant{Mono: mono(), Wall: noon.Add(mono())} },
 	})
 	return h

@@ -55,6 +55,14 @@ type stageLimit struct {
 	cell    *limit.Cell // set before Stage.ready
 }
 
+// bucket returns the limit's bucket; nil, none, of no limit.
+func (l *stageLimit) bucket() *limit.Cell {
+	if l == nil {
+		return nil
+	}
+	return l.cell
+}
+
 // stageCells are the buckets of one stage.
 type stageCells struct {
 	newest int64 // number of the latest Stage whose settings they have

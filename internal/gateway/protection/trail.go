@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"weir/internal/gateway/message"
+	"weir/internal/telemetry"
 )
 
 // The sentences of AWS's execution log for keys, throttles and quotas, as seen
@@ -57,6 +58,10 @@ func stageThrottleLine(req *message.Request, st *Stage, m *method, l *stageLimit
 	r := l.setting.Rate()
 	return fmt.Sprintf("Key throttle limit exceeded for RestApi %s, Stage %s, Resource %s, HttpMethod %s. Limit: %.2f Burst: %d",
 		st.apiID, st.stage, m.resourceID, req.Method, r.PerSecond, r.Burst)
+}
+
+func accountThrottleLine(l *telemetry.Limit) string {
+	return fmt.Sprintf("Account throttle limit exceeded. Limit: %.2f Burst: %d", l.Rate, l.Burst)
 }
 
 func quotaLine(st *Stage, a *Admission, r *rules) string {
