@@ -1,5 +1,5 @@
 // Package catalog holds what an owner configures: REST APIs with their
-// resources and methods, deployments, stages, API keys, usage plans, functions
+// resources, methods and authorizers, deployments, stages, API keys, usage plans, functions
 // and roles, each with the rules AWS sets for it and the errors it answers.
 //
 // Everything here is a plain value. Nothing does I/O, knows a wire format or
@@ -17,6 +17,7 @@ type Kind string
 const (
 	KindRestAPI      Kind = "restapi"
 	KindResource     Kind = "resource"
+	KindAuthorizer   Kind = "authorizer"
 	KindDeployment   Kind = "deployment"
 	KindStage        Kind = "stage"
 	KindAPIKey       Kind = "apikey"

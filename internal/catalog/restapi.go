@@ -134,6 +134,7 @@ type Deployment struct {
 	CreatedDate time.Time
 	API         RestAPI
 	Resources   []Resource
+	Authorizers []Authorizer `json:",omitempty"`
 }
 
 // Kind implements Entry.
@@ -162,6 +163,9 @@ type Stage struct {
 	CanarySettings       *CanarySettings          `json:",omitempty"`
 	MethodSettings       map[string]MethodSetting `json:",omitempty"` // by "*/*" or "{path without leading /}/{VERB}", root "//{VERB}"
 	Tags                 map[string]string        `json:",omitempty"`
+	// AuthorizersFlushed counts the flushes of the authorizers' cache: an
+	// answer is kept under it, so that none outlives a flush on any node.
+	AuthorizersFlushed int64 `json:",omitempty"`
 }
 
 // Kind implements Entry.

@@ -58,17 +58,19 @@ func mappingError(what string) error {
 	return violationf(Invalid, "Invalid mapping expression specified: Validation Result: warnings : [], errors : [%s]", what)
 }
 
-// Check holds a method against AWS's rules. Authorizers, validators and models
-// of an API's own are not offered yet, so none can be named.
-func (m *Method) Check() error {
+// Check holds a method against AWS's rules; authorizer is the one that it
+// names, nil when there is none. Validators and models of an API's own are not
+// offered yet, so none can be named.
+func (m *Method) Check(authorizer *Authorizer) error {
 	if err := CheckVerb(m.HTTPMethod); err != nil {
 		return err
 	}
 	switch m.AuthorizationType {
 	case AuthorizationNone, AuthorizationIAM:
 	case AuthorizationCustom, AuthorizationCognito:
-		return violation(Invalid, "Invalid authorizer ID specified. Setting the authorization type to CUSTOM or "+
-			"COGNITO_USER_POOLS requires a valid authorizer.")
+		if authorizer == nil || !authorizer.Serves(m.AuthorizationType) {
+			return ErrAuthorizerID()
+		}
 	default:
 		return violation(Invalid, "Invalid authorization type specified. Valid options are NONE,AWS_IAM,CUSTOM,COGNITO_USER_POOLS")
 	}

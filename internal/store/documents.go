@@ -44,6 +44,7 @@ func documentOf[T catalog.Entry](parts int, packed bool) document {
 var kinds = map[catalog.Kind]document{
 	catalog.KindRestAPI:    documentOf[catalog.RestAPI](1, false),
 	catalog.KindResource:   documentOf[catalog.Resource](2, false),
+	catalog.KindAuthorizer: documentOf[catalog.Authorizer](2, false),
 	catalog.KindDeployment: documentOf[catalog.Deployment](2, true),
 	catalog.KindStage:      documentOf[catalog.Stage](2, false),
 	catalog.KindUsagePlan:  documentOf[catalog.UsagePlan](1, false),

@@ -93,8 +93,12 @@ func (s *service) createDeployment(ctx context.Context, _ protocol.Call, in *cre
 		if err != nil {
 			return err
 		}
+		authorizers, err := store.List[catalog.Authorizer](tx, in.APIID)
+		if err != nil {
+			return err
+		}
 		d := catalog.Deployment{APIID: in.APIID, Description: in.Description, CreatedDate: tx.Now()}
-		if err := d.Freeze(api, resources); err != nil {
+		if err := d.Freeze(api, resources, authorizers); err != nil {
 			return err
 		}
 		if d.ID, err = newID[catalog.Deployment](tx, shortID, in.APIID); err != nil {

@@ -111,15 +111,12 @@ func (s *service) putMethod(ctx context.Context, _ protocol.Call, in *putMethodI
 		AuthorizationScopes: in.AuthorizationScopes, APIKeyRequired: in.APIKeyRequired, OperationName: in.OperationName,
 		RequestValidatorID: in.RequestValidatorID, RequestParameters: in.RequestParameters, RequestModels: in.RequestModels,
 	}
-	if m.AuthorizationType == catalog.AuthorizationNone {
-		m.AuthorizerID = "" // AWS drops it
-	}
 	err = s.Store.Update(ctx, func(tx *store.Tx) error {
 		r, err := findResource(tx, in.APIID, in.ResourceID)
 		if err != nil {
 			return err
 		}
-		if err := m.Check(); err != nil {
+		if err := checkMethod(tx, in.APIID, m); err != nil {
 			return err
 		}
 		if r.Methods[m.HTTPMethod] != nil {
@@ -144,12 +141,17 @@ func (s *service) viewMethod(ctx context.Context, in *methodInput, fn func(*cata
 
 // changeMethod changes a method in one transaction.
 func (s *service) changeMethod(ctx context.Context, in *methodInput, fn func(*catalog.Method) error) error {
+	return s.changeMethodIn(ctx, in, func(_ *store.Tx, m *catalog.Method) error { return fn(m) })
+}
+
+// changeMethodIn is changeMethod for who asks the store for more.
+func (s *service) changeMethodIn(ctx context.Context, in *methodInput, fn func(*store.Tx, *catalog.Method) error) error {
 	return s.Store.Update(ctx, func(tx *store.Tx) error {
 		e, err := edit(tx, in)
 		if err != nil {
 			return err
 		}
-		if err := fn(e.method); err != nil {
+		if err := fn(tx, e.method); err != nil {
 			return err
 		}
 		return e.save()
@@ -202,14 +204,36 @@ type updateMethodInput struct {
 }
 
 func (s *service) updateMethod(ctx context.Context, _ protocol.Call, in *updateMethodInput) (out *methodView, err error) {
-	err = s.changeMethod(ctx, &in.methodInput, func(m *catalog.Method) error {
+	err = s.changeMethodIn(ctx, &in.methodInput, func(tx *store.Tx, m *catalog.Method) error {
 		if err := methodPatch.Apply(m, in.PatchOperations); err != nil {
 			return err
 		}
+		if err := checkMethod(tx, in.APIID, m); err != nil {
+			return err
+		}
 		out = newMethodView(m)
-		return m.Check()
+		return nil
 	})
 	return out, err
+}
+
+// checkMethod drops the authorizer of a method that has no use for one, as AWS
+// does, and holds the method against AWS's rules.
+func checkMethod(tx *store.Tx, apiID string, m *catalog.Method) error {
+	if m.AuthorizationType != catalog.AuthorizationCustom && m.AuthorizationType != catalog.AuthorizationCognito {
+		m.AuthorizerID = ""
+	}
+	var named *catalog.Authorizer
+	if m.AuthorizerID != "" {
+		a, ok, err := store.Get[catalog.Authorizer](tx, apiID, m.AuthorizerID)
+		if err != nil {
+			return err
+		}
+		if ok {
+			named = &a
+		}
+	}
+	return m.Check(named)
 }
 
 func (s *service) deleteMethod(ctx context.Context, _ protocol.Call, in *methodInput) (*accepted, error) {

@@ -208,8 +208,8 @@ func (in *createRestAPIInput) api() (*catalog.RestAPI, error) {
 	return a, a.Check()
 }
 
-// clone copies the resources, and what the new API does not say itself, of
-// another API.
+// clone copies the resources and authorizers, and what the new API does not say
+// itself, of another API.
 func (s *service) clone(tx *store.Tx, from string, a *catalog.RestAPI) error {
 	original, err := s.findRestAPI(tx, from)
 	if err != nil {
@@ -232,6 +232,16 @@ func (s *service) clone(tx *store.Tx, from string, a *catalog.RestAPI) error {
 	for _, r := range resources {
 		r.APIID = a.ID
 		if err := store.Put(tx, r); err != nil {
+			return err
+		}
+	}
+	authorizers, err := store.List[catalog.Authorizer](tx, from)
+	if err != nil {
+		return err
+	}
+	for _, auth := range authorizers { // under their ids, which the methods name
+		auth.APIID = a.ID
+		if err := store.Put(tx, auth); err != nil {
 			return err
 		}
 	}
@@ -316,6 +326,9 @@ func (s *service) deleteRestAPI(ctx context.Context, _ protocol.Call, in *restAP
 			return err
 		}
 		if err := deleteAll(tx, in.APIID, func(e catalog.Deployment) string { return e.ID }); err != nil {
+			return err
+		}
+		if err := deleteAll(tx, in.APIID, func(e catalog.Authorizer) string { return e.ID }); err != nil {
 			return err
 		}
 		if err := deleteAll(tx, in.APIID, func(e catalog.Resource) string { return e.ID }); err != nil {

@@ -1,6 +1,6 @@
 // Package apigateway is the management API of AWS API Gateway's REST APIs
-// (version 2015-07-09): APIs with their resources, methods and integrations,
-// deployments and stages, API keys and usage plans.
+// (version 2015-07-09): APIs with their resources, methods, integrations and
+// authorizers, deployments and stages, API keys and usage plans.
 //
 // An operation reads its input, changes catalog entries in one transaction of
 // the store, and answers with the entry as AWS prints it. The rules and their
@@ -50,7 +50,7 @@ func Service(o Options) protocol.Service {
 		s.restAPIOperations(), s.resourceOperations(), s.methodOperations(), s.methodResponseOperations(),
 		s.integrationOperations(), s.integrationResponseOperations(), s.deploymentOperations(),
 		s.stageOperations(), s.apiKeyOperations(), s.usagePlanOperations(), s.usagePlanKeyOperations(),
-		s.usageOperations(), s.accountOperations(), s.tagOperations(),
+		s.usageOperations(), s.accountOperations(), s.tagOperations(), s.authorizerOperations(),
 	} {
 		ops = append(ops, part...)
 	}
