@@ -37,3 +37,17 @@ func (UsagePlanKey) Kind() Kind { return KindUsagePlanKey }
 
 // Key implements Entry: "{planId}/{keyId}".
 func (l UsagePlanKey) Key() string { return l.PlanID + "/" + l.KeyID }
+
+// UsageGrant says that what remains of a key's quota in the period that runs
+// was set (UpdateUsage). It is told to those who watch, and kept in the ledger.
+type UsageGrant struct {
+	PlanID    string
+	KeyID     string
+	Remaining int64
+}
+
+// Kind implements Entry.
+func (UsageGrant) Kind() Kind { return KindUsageGrant }
+
+// Key implements Entry: "{planId}/{keyId}".
+func (g UsageGrant) Key() string { return g.PlanID + "/" + g.KeyID }

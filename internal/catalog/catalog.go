@@ -13,7 +13,8 @@ package catalog
 type Kind string
 
 // The kinds of entry. API keys and plan-key links are stored in typed tables,
-// all others as documents.
+// all others as documents. A usage grant is not stored: it tells watchers of a
+// change to the ledger.
 const (
 	KindRestAPI      Kind = "restapi"
 	KindResource     Kind = "resource"
@@ -25,6 +26,7 @@ const (
 	KindUsagePlanKey Kind = "usageplankey"
 	KindFunction     Kind = "function"
 	KindRole         Kind = "role"
+	KindUsageGrant   Kind = "usagegrant"
 )
 
 // Entry is anything that store keeps. Key is unique within a kind; its parts

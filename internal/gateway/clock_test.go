@@ -7,8 +7,9 @@ import (
 
 // TestClockJumps sets the clock forward by a day and back by an hour and by
 // more: throttles do not notice, because they go by monotonic time; a quota
-// goes by the calendar day that the clock shows, and no day ever admits more
-// than its limit.
+// goes by the calendar day that the ledger's clock shows, here the same clock,
+// and no day ever admits more than its limit. That a day is used up is believed
+// for a minute of true time.
 func TestClockJumps(t *testing.T) {
 	r := newRig(t, ServerOptions{}) // plan01: one a second, two a day; it is 09:00
 	jump := func(d time.Duration) {
@@ -39,10 +40,12 @@ func TestClockJumps(t *testing.T) {
 	call("another hour back in the same day", exhausted)
 	jump(-22 * time.Hour)
 	r.pass(time.Second)
+	call("back on the day before, within the minute", exhausted)
+	r.pass(time.Minute)
 	call("back on the day before, of which one call is left", admitted)
 	r.pass(time.Second)
 	call("and that was the last", exhausted)
 	jump(24 * time.Hour)
-	r.pass(time.Second)
+	r.pass(time.Minute)
 	call("forth again: what was used up is used up", exhausted)
 }

@@ -103,7 +103,7 @@ func newRig(t testing.TB, o ServerOptions) *rig {
 	r := &rig{t: t, invoker: &invoker{}, now: limit.Instant{Wall: time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)}}
 	r.invoker.returns(`{"statusCode":200,"body":"hello"}`)
 	r.guard = protection.NewGuard(protection.Options{
-		Limiter: limit.New(&limittest.Ledger{}), Now: r.clock,
+		Limiter: limit.New(&limittest.Ledger{Now: func() time.Time { return r.clock().Wall }}), Now: r.clock,
 		Digest: func(value string) [sha256.Size]byte { return sha256.Sum256([]byte(value)) },
 	})
 	r.guard.PutPlan(catalog.UsagePlan{

@@ -13,7 +13,7 @@ type recorder struct {
 	err error
 }
 
-func (r *recorder) Record(context.Context, []Count) error { return r.err }
+func (r *recorder) Record(context.Context, Batch) error { return r.err }
 
 // A spend flushes first while calls of its meter are not recorded; if that
 // never ended, every spend would.

@@ -17,14 +17,11 @@
 // The price is that a crash may count a call that nobody answered.
 package limit
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
 // Instant is one reading of both clocks. Mono orders events within this
-// process and is what buckets count by; Wall says which calendar period a
-// quota call belongs to. Time is always passed in.
+// process and is what buckets and leases count by; Wall says on which day a call
+// without a quota is shown. Time is always passed in.
 type Instant struct {
 	Mono time.Duration // since the process's own start
 	Wall time.Time
@@ -67,32 +64,4 @@ type Quota struct {
 type Account struct {
 	PlanID string
 	KeyID  string
-}
-
-// Ledger keeps what was spent. It is declared here and implemented by store.
-// Spend and Record add to the same counters: one number for an account and a
-// day. Both are called from many goroutines.
-type Ledger interface {
-	// Spend records one admitted call of a on day, if fewer than limit calls
-	// of it are recorded on the days from..day (both included), and returns
-	// after that record is durably committed. ok is false, and nothing is
-	// recorded, when limit or more are there already; used is the number
-	// recorded after the call either way. An error means that nothing is
-	// known to be recorded: the call must not be admitted.
-	Spend(ctx context.Context, a Account, from, day Day, limit int64) (used int64, ok bool, err error)
-
-	// Record adds calls that were admitted without a quota, all of them in
-	// one transaction: after a nil error every count is durably added, after
-	// an error none is known to be, and the caller brings them again later.
-	// No quota stands behind these calls, so no call waits for Record.
-	// Every Calls is above 0, an account and day appears at most once, an
-	// empty slice is no error, and the slice is not kept.
-	Record(ctx context.Context, counts []Count) error
-}
-
-// Count is a number of admitted calls of one account on one day.
-type Count struct {
-	Account Account
-	Day     Day
-	Calls   int64
 }

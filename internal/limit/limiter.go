@@ -11,7 +11,10 @@ type Limiter struct {
 	ledger Ledger
 	clock  func() time.Duration
 
-	flushing sync.Mutex // held by the one flush under way; taken before mu
+	flushing sync.Mutex // held by the one flush under way, and guards the three below; taken before mu
+	seq      int64      // of the newest batch
+	batch    Batch      // whose outcome is not known; without counts: none
+	batched  []due      // what it records
 
 	mu      sync.Mutex      // guards the two below
 	dirty   []*Meter        // have counted since the last flush
@@ -77,11 +80,9 @@ func (g *Grant) Held() bool { return g.held }
 func (l *Limiter) Take(ctx context.Context, cells []*Cell, seats *Seats, m *Meter, now Instant) (Grant, Verdict) {
 	mono := now.nanos()
 	var quota *Quota
-	var day Day
 	if m != nil {
 		if quota = m.quota.Load(); quota != nil {
-			day = m.today(quota, now)
-			if d, is := m.exhausted(quota, day, now); is {
+			if d, is := m.exhausted(quota, mono); is {
 				if i, throttle := refusing(cells, mono); i >= 0 {
 					return Grant{}, Verdict{Outcome: Throttled, Cell: i, Detail: throttle}
 				}
@@ -106,7 +107,7 @@ func (l *Limiter) Take(ctx context.Context, cells []*Cell, seats *Seats, m *Mete
 	case quota == nil:
 		l.count(m, DayOf(now.Wall))
 	default:
-		if v = l.spend(ctx, m, quota, day, now); v.Outcome != Granted {
+		if v = l.spend(ctx, m, quota, mono); v.Outcome != Granted {
 			if seats != nil {
 				seats.giveBack()
 			}
@@ -162,8 +163,12 @@ func (l *Limiter) giveBack(receipts []taken) {
 	}
 }
 
+// believed is for how long a used-up quota refuses without asking. Its period
+// may end sooner than the ledger said: a clock that ran ahead was set right.
+const believed = time.Minute
+
 // spend asks the ledger for one call.
-func (l *Limiter) spend(ctx context.Context, m *Meter, q *Quota, day Day, now Instant) Verdict {
+func (l *Limiter) spend(ctx context.Context, m *Meter, q *Quota, mono int64) Verdict {
 	if m.unrecorded() {
 		// The plan had no quota until just now: what was counted before the
 		// quota came counts against it.
@@ -171,16 +176,19 @@ func (l *Limiter) spend(ctx context.Context, m *Meter, q *Quota, day Day, now In
 			return Verdict{Outcome: LedgerAway, Err: err}
 		}
 	}
-	allowed := m.allowance(q, day)
-	used, ok, err := l.ledger.Spend(ctx, m.account, q.Period.Start(day), day, allowed)
+	a, err := l.ledger.Spend(ctx, Ask{Account: m.account, Quota: *q, Joined: m.joined, Calls: 1})
 	if err != nil {
 		return Verdict{Outcome: LedgerAway, Err: err}
 	}
-	if used >= allowed {
-		m.learn(q, day, used)
+	if a.Used >= a.Limit {
+		m.learn(q, mono, a)
 	}
-	d := Detail{Limit: allowed, Used: used, Wait: until(q.Period.End(day), now)}
-	if !ok {
+	d := Detail{Limit: max(a.Limit, 0), Used: a.Used}
+	if !a.OK {
+		d.Wait = a.EndsIn
+		if q.Limit <= 0 {
+			d.Wait = Never
+		}
 		return Verdict{Outcome: Exhausted, Detail: d}
 	}
 	return Verdict{Outcome: Granted, Detail: d}
@@ -214,10 +222,16 @@ const flushBatch = 1000
 func (l *Limiter) Flush(ctx context.Context) error {
 	l.flushing.Lock()
 	defer l.flushing.Unlock()
+	if err := l.record(ctx); err != nil {
+		return err
+	}
 	tallies := l.collect()
 	for len(tallies) > 0 {
-		batch := tallies[:min(len(tallies), flushBatch)]
-		if err := l.ledger.Record(ctx, merge(batch)); err != nil {
+		n := min(len(tallies), flushBatch)
+		l.seq++
+		l.batch, l.batched = Batch{Seq: l.seq, Counts: merge(tallies[:n])}, tallies[:n]
+		tallies = tallies[n:]
+		if err := l.record(ctx); err != nil {
 			l.mu.Lock()
 			for _, d := range tallies {
 				l.overdue[d.tally] += d.calls
@@ -225,11 +239,23 @@ func (l *Limiter) Flush(ctx context.Context) error {
 			l.mu.Unlock()
 			return err
 		}
-		for _, d := range batch {
-			d.meter.owing.Add(-d.calls)
-		}
-		tallies = tallies[len(batch):]
 	}
+	return nil
+}
+
+// record brings the batch whose outcome is not known, if there is one: as it
+// was, so that the ledger recognises it if it got through.
+func (l *Limiter) record(ctx context.Context) error {
+	if len(l.batch.Counts) == 0 {
+		return nil
+	}
+	if err := l.ledger.Record(ctx, l.batch); err != nil {
+		return err
+	}
+	for _, d := range l.batched {
+		d.meter.owing.Add(-d.calls)
+	}
+	l.batch, l.batched = Batch{}, nil
 	return nil
 }
 
@@ -274,7 +300,7 @@ func merge(batch []due) []Count {
 			continue
 		}
 		at[k] = len(counts)
-		counts = append(counts, Count{k.account, k.day, d.calls})
+		counts = append(counts, Count{Account: k.account, Day: k.day, Calls: d.calls})
 	}
 	return counts
 }

@@ -17,18 +17,17 @@ import (
 type Meter struct {
 	account Account
 	joined  Day
-	newest  atomic.Int32 // highest Day seen
 	quota   atomic.Pointer[Quota]
 	spent   atomic.Pointer[exhaustion]
 	open    atomic.Uint64 // uncapped calls since the last flush: day in the upper half, count in the lower
 	owing   atomic.Int64  // uncapped calls taken from open and not recorded yet
 }
 
-// exhaustion is the knowledge that quota is used up on the days from..end-1.
+// exhaustion is the knowledge that quota is used up.
 type exhaustion struct {
-	quota     *Quota
-	from, end Day
-	used      int64
+	quota       *Quota
+	until, ends int64 // nanoseconds of Instant.Mono: for how long it is believed, and the period's end
+	limit, used int64
 }
 
 // NewMeter returns the meter of an account that joined its plan at joined. With
@@ -37,7 +36,6 @@ type exhaustion struct {
 func NewMeter(a Account, q *Quota, joined time.Time) *Meter {
 	m := &Meter{account: a, joined: DayOf(joined)}
 	m.quota.Store(q)
-	m.newest.Store(int32(m.joined))
 	return m
 }
 
@@ -57,56 +55,24 @@ func (m *Meter) SetQuota(q *Quota) {
 // Account returns whose meter it is.
 func (m *Meter) Account() Account { return m.account }
 
-// allowance returns the limit that holds in the period of day: less the offset
-// in the period in which the key joined.
-func (m *Meter) allowance(q *Quota, day Day) int64 {
-	if q.Offset > 0 && q.Period.Start(day) == q.Period.Start(m.joined) {
-		return q.Limit - q.Offset
-	}
-	return q.Limit
-}
-
-// today returns the day that a call at now counts on. A clock that goes back
-// within a period stays on the newest day: the ledger sums up to the day it is
-// given, and a smaller sum would open a quota that is used up. A clock that
-// goes back further is believed, and the ledger tells what that period holds.
-func (m *Meter) today(q *Quota, now Instant) Day {
-	day := DayOf(now.Wall)
-	for {
-		newest := m.newest.Load()
-		if day == Day(newest) {
-			return day
-		}
-		if day < Day(newest) && q.Period.Start(day) == q.Period.Start(Day(newest)) {
-			return Day(newest)
-		}
-		if m.newest.CompareAndSwap(newest, int32(day)) {
-			return day
-		}
-	}
-}
-
-// exhausted says whether q is known to be used up on day, without asking.
-func (m *Meter) exhausted(q *Quota, day Day, now Instant) (d Detail, is bool) {
-	d.Limit = m.allowance(q, day)
-	switch e := m.spent.Load(); {
-	case d.Limit <= 0:
-		d.Limit, d.Wait = 0, Never
-		if q.Limit > 0 { // the offset takes it all, in the first period
-			d.Wait = until(q.Period.End(day), now)
-		}
-		return d, true
-	case e == nil || e.quota != q || day < e.from || day >= e.end:
+// exhausted says whether q is known to be used up at mono, without asking.
+func (m *Meter) exhausted(q *Quota, mono int64) (d Detail, is bool) {
+	e := m.spent.Load()
+	if e == nil || e.quota != q || mono >= e.until {
 		return d, false
-	default:
-		d.Used, d.Wait = e.used, until(e.end, now)
-		return d, true
 	}
+	d = Detail{Limit: e.limit, Used: e.used, Wait: time.Duration(e.ends - mono)}
+	if q.Limit <= 0 {
+		d.Wait = Never
+	}
+	return d, true
 }
 
-// learn keeps that q is used up in the period of day.
-func (m *Meter) learn(q *Quota, day Day, used int64) {
-	m.spent.Store(&exhaustion{q, q.Period.Start(day), q.Period.End(day), used})
+// learn keeps what the ledger answered when it was asked at mono: q is used up.
+func (m *Meter) learn(q *Quota, mono int64, a Answer) {
+	// Counted from before the ledger was asked: its period is not over before.
+	ends := mono + int64(a.EndsIn)
+	m.spent.Store(&exhaustion{q, min(ends, mono+int64(believed)), ends, max(a.Limit, 0), a.Used})
 }
 
 const (

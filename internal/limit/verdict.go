@@ -57,6 +57,3 @@ func (s *Setting) tokens(field, now int64) float64 {
 	}
 	return float64(max(s.depth-max(field-now, 0), 0)) / float64(s.interval)
 }
-
-// until returns how long a refusal lasts whose period ends before end.
-func until(end Day, now Instant) time.Duration { return max(end.Time().Sub(now.Wall), 0) }

@@ -80,9 +80,9 @@ func TestQuotaSaysWhatIsUsedAndWhenItEnds(t *testing.T) {
 		"nothing":              {limit.Quota{Period: limit.Daily}, noon, 0, 0, 0, limit.Never},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := limit.New(&limittest.Ledger{})
+			l := limit.New(&limittest.Ledger{Now: func() time.Time { return noon }})
 			m := limit.NewMeter(limit.Account{PlanID: "plan1", KeyID: "key1"}, &c.quota, c.joined)
-			now := limit.Instant{Wall: noon}
+			now := limit.Instant{}
 			for range c.admitted {
 				if _, v := l.Take(t.Context(), nil, nil, m, now); v.Outcome != limit.Granted {
 					t.Fatalf("%+v", v)

@@ -32,8 +32,8 @@ func BenchmarkSpendAlone(b *testing.B) {
 	s := open(b, b.TempDir())
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, ok, err := s.Spend(context.Background(), limit.Account{PlanID: "plan", KeyID: "key"}, 20000, 20000, 1<<40); !ok || err != nil {
-			b.Fatal(ok, err)
+		if out, err := s.Spend(context.Background(), ask(limit.Account{PlanID: "plan", KeyID: "key"}, 1<<40)); !out.OK || err != nil {
+			b.Fatal(out, err)
 		}
 	}
 }
@@ -46,8 +46,8 @@ func BenchmarkSpend64(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		a := limit.Account{PlanID: "plan", KeyID: fmt.Sprint("key", n.Add(1))}
 		for pb.Next() {
-			if _, ok, err := s.Spend(context.Background(), a, 19990, 20000, 1<<40); !ok || err != nil {
-				b.Error(ok, err)
+			if out, err := s.Spend(context.Background(), ask(a, 1<<40)); !out.OK || err != nil {
+				b.Error(out, err)
 				return
 			}
 		}

@@ -27,6 +27,11 @@ func openStore(t *testing.T) *Store {
 	return s
 }
 
+// ask is for one call of a monthly quota.
+func ask(a limit.Account, most int64) limit.Ask {
+	return limit.Ask{Account: a, Quota: limit.Quota{Limit: most, Period: limit.Monthly}, Calls: 1}
+}
+
 // fill makes the disk as good as full: no further page can be had. It returns
 // what makes room again.
 func fill(t *testing.T, s *Store) (room func()) {
@@ -121,7 +126,7 @@ func TestFailedGroup(t *testing.T) {
 	room := fill(t, s)
 	ops := []*spendOp{}
 	for _, a := range []limit.Account{short, long, short} {
-		op := &spendOp{account: a, from: 1, day: 1, max: 10, answer: make(chan struct{})}
+		op := &spendOp{ask: ask(a, 10), done: make(chan struct{})}
 		op.taken.Store(true)
 		ops = append(ops, op)
 	}
@@ -131,16 +136,16 @@ func TestFailedGroup(t *testing.T) {
 	s.runSpends(ops)
 	s.release()
 	for i, op := range ops {
-		if op.err == nil || op.ok {
-			t.Errorf("spend %d of a failed group is admitted: %v, %v", i, op.ok, op.err)
+		if op.err == nil || op.answer.OK {
+			t.Errorf("spend %d of a failed group is admitted: %+v, %v", i, op.answer, op.err)
 		}
 	}
 	room()
-	if days, err := s.Usage(t.Context(), "p", "", 0, 10); len(days) != 0 || err != nil {
+	if days, err := s.Usage(t.Context(), "p", "", 0, 1<<20); len(days) != 0 || err != nil {
 		t.Errorf("a failed group left %v, %v", days, err)
 	}
-	if used, ok, err := s.Spend(t.Context(), short, 1, 1, 10); used != 1 || !ok || err != nil {
-		t.Errorf("Spend after a failed group = %d, %v, %v", used, ok, err)
+	if out, err := s.Spend(t.Context(), ask(short, 10)); out.Used != 1 || !out.OK || err != nil {
+		t.Errorf("Spend after a failed group = %+v, %v", out, err)
 	}
 }
 
@@ -159,8 +164,8 @@ func TestGather(t *testing.T) {
 	answers := make(chan error, n)
 	for range n {
 		go func() {
-			_, ok, err := s.Spend(context.Background(), limit.Account{PlanID: "p"}, 1, 1, n)
-			if !ok && err == nil {
+			out, err := s.Spend(context.Background(), ask(limit.Account{PlanID: "p"}, n))
+			if !out.OK && err == nil {
 				err = errors.New("refused below the limit")
 			}
 			answers <- err
@@ -169,7 +174,7 @@ func TestGather(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	gaveUp := make(chan error)
 	go func() {
-		_, _, err := s.Spend(ctx, limit.Account{PlanID: "p"}, 1, 1, n)
+		_, err := s.Spend(ctx, ask(limit.Account{PlanID: "p"}, n))
 		gaveUp <- err
 	}()
 	cancel()
@@ -182,7 +187,7 @@ func TestGather(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if days, err := s.Usage(t.Context(), "p", "", 1, 1); err != nil || len(days) != 1 || days[0].Used != n {
+	if days, err := s.Usage(t.Context(), "p", "", 0, 1<<20); err != nil || len(days) != 1 || days[0].Used != n {
 		t.Errorf("the ledger holds %v, %v, want %d", days, err, n)
 	}
 }
@@ -205,8 +210,8 @@ func TestPublishPanics(t *testing.T) {
 		t.Errorf("the next Update returned %v", err)
 	}
 	// The ledger does not depend on what is published.
-	if _, ok, err := s.Spend(t.Context(), limit.Account{}, 1, 1, 1); !ok || err != nil {
-		t.Errorf("Spend = %v, %v", ok, err)
+	if out, err := s.Spend(t.Context(), ask(limit.Account{}, 1)); !out.OK || err != nil {
+		t.Errorf("Spend = %+v, %v", out, err)
 	}
 }
 
@@ -285,7 +290,7 @@ func TestCloseWhileInUse(t *testing.T) {
 			begin := sync.OnceFunc(func() { begun <- struct{}{} })
 			defer begin()
 			for i := 0; ; i++ {
-				_, _, err := s.Spend(context.Background(), limit.Account{PlanID: "p"}, 1, 1, 1<<30)
+				_, err := s.Spend(context.Background(), ask(limit.Account{PlanID: "p"}, 1<<30))
 				if err == nil {
 					r.spends++
 					err = s.Update(context.Background(), func(tx *Tx) error {
@@ -324,7 +329,7 @@ func TestCloseWhileInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	days, err := s.Usage(t.Context(), "p", "", 1, 1)
+	days, err := s.Usage(t.Context(), "p", "", 0, 1<<20)
 	if err != nil || len(days) != 1 || days[0].Used != sum.spends {
 		t.Errorf("%d spends were acknowledged, %v are there, %v", sum.spends, days, err)
 	}
@@ -357,18 +362,18 @@ func TestReadOnlyAtRunTime(t *testing.T) {
 	}
 	pragma("ON") // SQLite then answers as it does on a read-only file system
 	var f *Failure
-	if _, ok, err := s.Spend(t.Context(), account, 1, 1, 10); ok || !errors.As(err, &f) || !strings.Contains(f.OwnerReason(), "mount it writable") {
-		t.Errorf("Spend = %v, %v", ok, err)
+	if out, err := s.Spend(t.Context(), ask(account, 10)); out.OK || !errors.As(err, &f) || !strings.Contains(f.OwnerReason(), "mount it writable") {
+		t.Errorf("Spend = %+v, %v", out, err)
 	}
 	if err := put(); !errors.As(err, &f) || !strings.Contains(f.OwnerReason(), "mount it writable") {
 		t.Errorf("Update returned %v", err)
 	}
-	if days, err := s.Usage(t.Context(), "p", "", 0, 10); len(days) != 0 || err != nil {
+	if days, err := s.Usage(t.Context(), "p", "", 0, 1<<20); len(days) != 0 || err != nil {
 		t.Errorf("Usage = %v, %v", days, err)
 	}
 	pragma("OFF")
-	if used, ok, err := s.Spend(t.Context(), account, 1, 1, 10); used != 1 || !ok || err != nil {
-		t.Errorf("writable again: Spend = %d, %v, %v", used, ok, err)
+	if out, err := s.Spend(t.Context(), ask(account, 10)); out.Used != 1 || !out.OK || err != nil {
+		t.Errorf("writable again: Spend = %+v, %v", out, err)
 	}
 	if err := put(); err != nil {
 		t.Errorf("writable again: Update returned %v", err)

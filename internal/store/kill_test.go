@@ -46,9 +46,9 @@ func child(dir string) {
 	for range spenders {
 		go func() {
 			for {
-				used, _, err := s.Spend(context.Background(), killed, 1, 1, 1<<40)
+				out, err := s.Spend(context.Background(), ask(killed, 1<<40))
 				fail(err)
-				say("spend", used)
+				say("spend", out.Used)
 			}
 		}()
 	}
@@ -110,7 +110,7 @@ func TestKill(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		days, err := s.Usage(t.Context(), "p", "k", 1, 1)
+		days, err := s.Usage(t.Context(), "p", "k", 0, 1<<20)
 		if err != nil || len(days) != 1 {
 			t.Fatal(days, err)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"weir/internal/limit"
 )
@@ -14,41 +15,39 @@ const maxGroup = 256
 
 // spendOp is one Spend on its way.
 type spendOp struct {
-	account   limit.Account
-	from, day limit.Day
-	max       int64
+	ask limit.Ask
 
 	taken  atomic.Bool // by the group that runs it, or by its caller who gave up
-	answer chan struct{}
-	used   int64
-	ok     bool
+	done   chan struct{}
+	answer limit.Answer
 	err    error
 }
 
 // Spend implements limit.Ledger. Spends that wait at the same time are
-// committed together. When ctx ends while one waits it is not run; once it
-// runs it is completed, and its answer is what became of it.
-func (s *Store) Spend(ctx context.Context, a limit.Account, from, day limit.Day, max int64) (used int64, ok bool, err error) {
+// committed together. When ctx ends while one waits it is not run; when it ends
+// while one is being committed, the answer is an error and what became of it is
+// not known.
+func (s *Store) Spend(ctx context.Context, a limit.Ask) (limit.Answer, error) {
 	if err := s.refuse(ctx); err != nil {
-		return 0, false, err
+		return limit.Answer{}, err
 	}
-	op := &spendOp{account: a, from: from, day: day, max: max, answer: make(chan struct{})}
+	op := &spendOp{ask: a, done: make(chan struct{})}
 	select {
 	case s.spends <- op:
 	case <-s.closing:
-		return 0, false, ErrClosed
+		return limit.Answer{}, ErrClosed
 	case <-ctx.Done():
-		return 0, false, ctx.Err()
+		return limit.Answer{}, ctx.Err()
 	}
 	select {
-	case <-op.answer:
+	case <-op.done:
+		return op.answer, op.err
 	case <-ctx.Done():
 		if op.taken.CompareAndSwap(false, true) {
-			return 0, false, ctx.Err()
+			return limit.Answer{}, ctx.Err()
 		}
-		<-op.answer
+		return limit.Answer{}, fmt.Errorf("store: a call may have been counted and is not admitted: %w", ctx.Err())
 	}
-	return op.used, op.ok, op.err
 }
 
 // spendLoop runs groups of spends until the store closes. While a group is
@@ -65,7 +64,7 @@ func (s *Store) spendLoop() {
 			s.runSpends(group)
 			s.release()
 			for i, op := range group {
-				close(op.answer)
+				close(op.done)
 				group[i] = nil
 			}
 		case <-s.closing:
@@ -98,9 +97,10 @@ func (s *Store) runSpends(group []*spendOp) {
 	if len(group) == 0 {
 		return
 	}
-	err := s.writer.transact(func() error {
+	now := s.now() // the ledger's clock
+	err := s.writer.transact(func() (err error) {
 		for _, op := range group {
-			if err := s.writer.spend(op); err != nil {
+			if op.answer, err = s.writer.spend(op.ask, now, s.node); err != nil {
 				return err
 			}
 		}
@@ -108,78 +108,99 @@ func (s *Store) runSpends(group []*spendOp) {
 	})
 	if err != nil {
 		for _, op := range group {
-			op.used, op.ok, op.err = 0, false, err
+			op.answer, op.err = limit.Answer{}, err
 		}
 	}
 }
 
-func (c *session) spend(op *spendOp) error {
-	_, err := c.row("SELECT coalesce(sum(used), 0) FROM usage WHERE plan_id = ? AND key_id = ? AND day BETWEEN ? AND ?",
-		[]any{op.account.PlanID, op.account.KeyID, int64(op.from), int64(op.day)}, &op.used)
-	if err != nil || op.used >= op.max {
-		return err
+func (c *session) spend(a limit.Ask, now time.Time, node string) (limit.Answer, error) {
+	s, err := c.standing(a, now, node)
+	if err != nil {
+		return limit.Answer{}, err
 	}
-	if err := c.record(op.account, op.day, 1); err != nil {
-		return err
+	out := limit.Decide(a, now, s)
+	if out.OK {
+		if err := c.use(a.Account, out.Day, a.Calls); err != nil {
+			return limit.Answer{}, err
+		}
 	}
-	op.used++
-	op.ok = true
-	return nil
+	if out.Held > 0 {
+		err = c.exec("INSERT INTO usage_held (plan_id, key_id, day, node, held) VALUES (?, ?, ?, ?, ?) "+
+			"ON CONFLICT (plan_id, key_id, day, node) DO UPDATE SET held = usage_held.held + excluded.held",
+			a.Account.PlanID, a.Account.KeyID, int64(out.Lease), node, out.Held)
+	}
+	return out, err
 }
 
-func (c *session) record(a limit.Account, day limit.Day, calls int64) error {
-	return c.exec("INSERT INTO usage (plan_id, key_id, day, used) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET used = used + excluded.used",
+// standing reads how an account stands in the period of an ask, for a node.
+func (c *session) standing(a limit.Ask, now time.Time, node string) (s limit.Standing, err error) {
+	const where = " WHERE plan_id = ?1 AND key_id = ?2 AND day BETWEEN ?3 AND ?4"
+	const query = "SELECT (SELECT coalesce(sum(used), 0) FROM usage" + where + ")," +
+		" (SELECT coalesce(sum(extra), 0) FROM usage_grant" + where + ")," +
+		" coalesce(sum(CASE WHEN node = ?5 THEN held ELSE 0 END), 0)," +
+		" coalesce(max(CASE WHEN node = ?5 THEN day END), 0)," +
+		" coalesce(sum(CASE WHEN node = ?5 THEN 0 ELSE held END), 0) FROM usage_held" + where
+	_, start, end := a.Days(now)
+	var day int64
+	_, err = c.row(query, []any{a.Account.PlanID, a.Account.KeyID, int64(start), int64(end) - 1, node},
+		&s.Used, &s.Extra, &s.Own, &day, &s.Others)
+	s.OwnDay = limit.Day(day)
+	return s, err
+}
+
+// use counts calls of a day.
+func (c *session) use(a limit.Account, day limit.Day, calls int64) error {
+	return c.exec("INSERT INTO usage (plan_id, key_id, day, used) VALUES (?, ?, ?, ?) "+
+		"ON CONFLICT (plan_id, key_id, day) DO UPDATE SET used = usage.used + excluded.used",
 		a.PlanID, a.KeyID, int64(day), calls)
 }
 
 // Record implements limit.Ledger.
-func (s *Store) Record(ctx context.Context, counts []limit.Count) error {
-	if len(counts) == 0 {
-		return nil
+func (s *Store) Record(ctx context.Context, b limit.Batch) error {
+	if err := b.Check(); err != nil {
+		return err
 	}
-	for _, n := range counts {
-		// The ledger never goes down, whatever it is given.
-		if n.Calls <= 0 {
-			return fmt.Errorf("store: cannot record %d calls", n.Calls)
+	return s.write(ctx, func(w *session) error { return w.recordBatch(b, s.node) })
+}
+
+func (c *session) recordBatch(b limit.Batch, node string) error {
+	var newest int64
+	if ok, err := c.row("SELECT batch FROM node WHERE id = ?", []any{node}, &newest); !ok {
+		if err == nil {
+			err = fmt.Errorf("store: this node (%s) is not among those that live", node)
 		}
+		return err
 	}
-	return s.write(ctx, func(w *session) error {
-		for _, n := range counts {
-			if err := w.record(n.Account, n.Day, n.Calls); err != nil {
+	if fresh, err := limit.Follows(newest, b.Seq); !fresh {
+		return err
+	}
+	if err := c.exec("UPDATE node SET batch = ? WHERE id = ?", b.Seq, node); err != nil {
+		return err
+	}
+	for _, n := range b.Counts {
+		if n.Calls > 0 {
+			if err := c.use(n.Account, n.Day, n.Calls); err != nil {
 				return err
 			}
 		}
-		return nil
-	})
-}
-
-// DayUsage is one day of one key in a plan.
-type DayUsage struct {
-	KeyID string
-	Day   limit.Day
-	Used  int64
-}
-
-// Usage reads what the ledger holds for a plan on the days from..to, both
-// included, ordered by key and day; keyID "" means every key. Days without
-// calls are left out. A Usage that begins after a Spend returned counts it.
-func (s *Store) Usage(ctx context.Context, planID, keyID string, from, to limit.Day) ([]DayUsage, error) {
-	query := "SELECT key_id, day, used FROM usage WHERE plan_id = ? AND day BETWEEN ? AND ?"
-	args := []any{planID, int64(from), int64(to)}
-	if keyID != "" {
-		query += " AND key_id = ?"
-		args = append(args, keyID)
+		if n.Release > 0 {
+			if err := c.giveBack(n, node); err != nil {
+				return err
+			}
+		}
 	}
-	var all []DayUsage
-	err := s.read(ctx, func(r *session) error {
-		return r.rows(query+" ORDER BY key_id, day", args, func(scan func(...any) error) error {
-			var u DayUsage
-			var day int64
-			err := scan(&u.KeyID, &day, &u.Used)
-			u.Day = limit.Day(day)
-			all = append(all, u)
-			return err
-		})
-	})
-	return all, err
+	if b.Last {
+		return c.exec("DELETE FROM usage_held WHERE node = ?", node)
+	}
+	return nil
+}
+
+// giveBack lowers what a node holds.
+func (c *session) giveBack(n limit.Count, node string) error {
+	const where = " WHERE plan_id = ? AND key_id = ? AND day = ? AND node = ?"
+	row := []any{n.Account.PlanID, n.Account.KeyID, int64(n.Lease), node}
+	if err := c.exec("DELETE FROM usage_held"+where+" AND held <= ?", append(row, n.Release)...); err != nil {
+		return err
+	}
+	return c.exec("UPDATE usage_held SET held = held - ?"+where, append([]any{n.Release}, row...)...)
 }

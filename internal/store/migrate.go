@@ -12,7 +12,7 @@ const applicationID = 0x77656972
 
 // migrations brings a database from version i to i+1. A migration that has
 // been released is never edited; a change is a new one at the end.
-var migrations = []string{schema1, schema2}
+var migrations = []string{schema1, schema2, schema3}
 
 const schema1 = `
 CREATE TABLE meta (
@@ -144,6 +144,36 @@ ALTER TABLE new_stream RENAME TO log_stream;
 ALTER TABLE new_event RENAME TO log_event;
 CREATE INDEX log_event_stream ON log_event (stream_id, time);
 CREATE INDEX log_event_group ON log_event (group_id, time);
+`
+
+// schema3 lets nodes hold calls of a quota ahead, and grants change what is left
+// of a period. What is left of a quota in a period is its limit and the sum of
+// extra, less the sums of used and of held, over the period's days.
+const schema3 = `
+-- The processes that live. A row of usage_held whose node is not here was held
+-- by one that died: lost until its period ends.
+CREATE TABLE node (
+	id    TEXT PRIMARY KEY,
+	batch INTEGER NOT NULL -- the newest that was recorded (see limit.Batch)
+) WITHOUT ROWID;
+
+CREATE TABLE usage_held (
+	plan_id TEXT NOT NULL,
+	key_id  TEXT NOT NULL,
+	day     INTEGER NOT NULL, -- on which it was granted
+	node    TEXT NOT NULL,
+	held    INTEGER NOT NULL CHECK (held > 0),
+	PRIMARY KEY (plan_id, key_id, day, node)
+) WITHOUT ROWID;
+
+-- By UpdateUsage. As usage, rows outlive keys and plans.
+CREATE TABLE usage_grant (
+	plan_id TEXT NOT NULL,
+	key_id  TEXT NOT NULL,
+	day     INTEGER NOT NULL,
+	extra   INTEGER NOT NULL, -- added to the limit; below 0: taken from it
+	PRIMARY KEY (plan_id, key_id, day)
+) WITHOUT ROWID;
 `
 
 // migrate brings the database up to the last of migrations, each in a

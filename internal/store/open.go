@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // What a data folder holds: the database, and a folder of function code.
@@ -55,7 +57,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 		return nil, err
 	}
 	s := &Store{
-		dir: dir, now: o.Now, lock: lock,
+		dir: dir, now: o.Now, lock: lock, node: uuid.NewString(),
 		turn:      make(chan struct{}, 1),
 		readers:   make(chan *session, max(4, 2*runtime.GOMAXPROCS(0))),
 		spends:    make(chan *spendOp),
@@ -103,7 +105,16 @@ func (s *Store) open() error {
 	if err := s.checkPragmas(); err != nil {
 		return err
 	}
-	return s.writer.migrate(path, migrations, s.now())
+	if err := s.writer.migrate(path, migrations, s.now()); err != nil {
+		return err
+	}
+	// Who holds the folder is the only one that lives.
+	return s.writer.transact(func() error {
+		if err := s.writer.exec("DELETE FROM node"); err != nil {
+			return err
+		}
+		return s.writer.exec("INSERT INTO node (id, batch) VALUES (?, 0)", s.node)
+	})
 }
 
 // checkPragmas makes sure of what durability rests on: SQLite keeps another

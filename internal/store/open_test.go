@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -93,9 +94,9 @@ func database(t *testing.T, dir, query string) {
 func TestNewerDatabaseIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	open(t, dir).Close()
-	database(t, dir, "PRAGMA user_version = 7")
-	contains(t, refused(t, dir), "schema version 7", "up to 2", "backup")
-	database(t, dir, "PRAGMA user_version = 2")
+	database(t, dir, "PRAGMA user_version = 1007")
+	contains(t, refused(t, dir), "schema version 1007", fmt.Sprintf("up to %d", store.SchemaVersion()), "backup")
+	database(t, dir, fmt.Sprintf("PRAGMA user_version = %d", store.SchemaVersion()))
 	open(t, dir)
 }
 
@@ -179,8 +180,8 @@ func TestReopen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, ok, err := s.Spend(t.Context(), a, 5, 5, 10); !ok || err != nil {
-		t.Fatal(ok, err)
+	if out, err := s.Spend(t.Context(), ask(a, 10)); !out.OK || err != nil {
+		t.Fatal(out, err)
 	}
 	if sha, err = s.PutCode(t.Context(), []byte("zip")); err != nil {
 		t.Fatal(err)
@@ -205,8 +206,8 @@ func TestReopen(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	if used, ok, err := s.Spend(t.Context(), a, 5, 5, 10); used != 2 || !ok || err != nil {
-		t.Errorf("Spend after a restart = %d, %v, %v", used, ok, err)
+	if out, err := s.Spend(t.Context(), ask(a, 10)); out.Used != 2 || out.Day != limit.DayOf(at) || !out.OK || err != nil {
+		t.Errorf("Spend after a restart = %+v, %v", out, err)
 	}
 	if zip, err := s.Code(t.Context(), sha); string(zip) != "zip" || err != nil {
 		t.Errorf("Code after a restart = %q, %v", zip, err)

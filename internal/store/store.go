@@ -33,6 +33,7 @@ type Options struct {
 type Store struct {
 	dir      string
 	now      func() time.Time
+	node     string // this process, from now to its end; a restart is another one
 	lock     *os.File
 	watchers []Watcher
 

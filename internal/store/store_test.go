@@ -24,6 +24,11 @@ func open(t testing.TB, dir string) *store.Store {
 	return s
 }
 
+// ask is for one call of a monthly quota.
+func ask(a limit.Account, most int64) limit.Ask {
+	return limit.Ask{Account: a, Quota: limit.Quota{Limit: most, Period: limit.Monthly}, Calls: 1}
+}
+
 func TestSQLite(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) *store.Store { return open(t, t.TempDir()) })
 }
@@ -40,5 +45,20 @@ func TestLedger(t *testing.T) {
 		}
 		return n
 	}
-	limittest.TestLedger(t, func(t *testing.T) limit.Ledger { return open(t, t.TempDir()) }, used)
+	dirs := map[limit.Ledger]string{}
+	at := func(t *testing.T, dir string) limit.Ledger {
+		s := open(t, dir)
+		dirs[s] = dir
+		return s
+	}
+	limittest.TestLedger(t, limittest.Subject{
+		Open: func(t *testing.T) limit.Ledger { return at(t, t.TempDir()) },
+		Restart: func(t *testing.T, l limit.Ledger) limit.Ledger {
+			if err := l.(*store.Store).Close(); err != nil { // its limiter said nothing before
+				t.Fatal(err)
+			}
+			return at(t, dirs[l])
+		},
+		Used: used,
+	})
 }

@@ -19,6 +19,7 @@ type Tx struct {
 	ctx      context.Context
 	db       *session
 	now      time.Time
+	node     string // who writes
 	writable bool
 	over     bool
 	failed   error // the first error of the database; nothing works after it

@@ -66,7 +66,7 @@ func (s *Store) Update(ctx context.Context, fn func(*Tx) error) error {
 	if s.unpublished != nil {
 		return s.unpublished
 	}
-	tx := &Tx{ctx: ctx, db: s.writer, now: s.now(), writable: true}
+	tx := &Tx{ctx: ctx, db: s.writer, now: s.now(), node: s.node, writable: true}
 	var publishes []func()
 	if err := s.writer.transact(func() (err error) {
 		publishes, err = s.prepare(tx, fn)

@@ -36,6 +36,8 @@ type server struct {
 	mu      sync.Mutex
 	now     time.Time
 	flushed int
+
+	recorded int64 // batches
 }
 
 var ctx = context.Background()

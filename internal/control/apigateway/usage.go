@@ -157,25 +157,25 @@ func (c count) start(from limit.Day) limit.Day {
 // pairs gives one pair for each of the days from..to; days holds what was used
 // since start(from).
 func (c count) pairs(days []store.DayUsage, from, to limit.Day) [][]int64 {
-	used := make(map[limit.Day]int64, len(days))
+	on := make(map[limit.Day]store.DayUsage, len(days))
 	for _, d := range days {
-		used[d.Day] += d.Used
+		on[d.Day] = d
 	}
 	out := make([][]int64, 0, max(0, to-from+1))
-	var sum int64
+	var gone int64 // of what the period allows
 	for d := c.start(from); d <= to; d++ {
 		if c.quota != nil && d == c.period.Start(d) {
-			sum = 0
+			gone = 0
 		}
-		sum += used[d]
+		gone += on[d].Used + on[d].Lost - on[d].Extra
 		if d >= from {
-			out = append(out, []int64{used[d], c.remaining(d, sum)})
+			out = append(out, []int64{on[d].Used, c.remaining(d, gone)})
 		}
 	}
 	return out
 }
 
-func (c count) remaining(d limit.Day, sum int64) int64 {
+func (c count) remaining(d limit.Day, gone int64) int64 {
 	if c.quota == nil {
 		return unlimited
 	}
@@ -183,5 +183,5 @@ func (c count) remaining(d limit.Day, sum int64) int64 {
 	if c.period.Start(d) == c.period.Start(c.joined) {
 		allowed -= c.quota.Offset
 	}
-	return max(0, allowed-sum)
+	return max(0, allowed-gone)
 }

@@ -237,7 +237,7 @@ func TestQuotaSurvivesUnlinkAndNewGuard(t *testing.T) {
 	h.key("key1", "plan1")
 	h.want(h.stage(nil), keyedGet, "key1", QuotaExceeded)
 
-	again := newHouse(t, h.ledger)
+	again := newHouse(t, h.ledger.Node("again"))
 	again.PutPlan(planOf("plan1", nil, perDay(3)))
 	again.key("key1", "plan1")
 	again.wantAdmitted(again.stage(nil), keyedGet, "GET", "key1", 1)

@@ -31,6 +31,9 @@ func newHouse(t testing.TB, ledger *limittest.Ledger) *house { return newHouseIn
 func newHouseIn(t testing.TB, ledger *limittest.Ledger, account *limit.Rate) *house {
 	h := &house{t: t, ledger: ledger}
 	mono := func() time.Duration { return time.Duration(h.clock.Load()) }
+	if ledger.Now == nil {
+		ledger.Now = func() time.Time { return noon.Add(mono()) }
+	}
 	h.Guard = NewGuard(Options{
 		Limiter: limit.New(ledger, limit.WithClock(mono)),
 		Digest:  digest,

@@ -79,7 +79,7 @@ func cancelledWhileWaiting(t *testing.T, s *store.Store) {
 			errs <- s.Update(ctx, func(*store.Tx) error { t.Error("a cancelled Update ran"); return nil })
 		}()
 		go func() {
-			_, _, err := s.Spend(ctx, limit.Account{PlanID: "p", KeyID: "k"}, 1, 1, 10)
+			_, err := s.Spend(ctx, ask(account, 10))
 			errs <- err
 		}()
 		cancel()
@@ -93,7 +93,7 @@ func cancelledWhileWaiting(t *testing.T, s *store.Store) {
 	if err := s.View(ctx, func(*store.Tx) error { t.Error("a cancelled View ran"); return nil }); !errors.Is(err, context.Canceled) {
 		t.Errorf("a cancelled View returned %v", err)
 	}
-	if used := usageOf(t, s, "p", "k", 1, 1); used != 0 {
+	if used := usageOf(t, s, "p", "k").Used; used != 0 {
 		t.Errorf("a cancelled Spend was recorded %d times", used)
 	}
 	// Once it runs it is completed.
@@ -145,8 +145,8 @@ func closed(t *testing.T, s *store.Store) {
 	calls := map[string]func() error{
 		"Update":      func() error { return s.Update(ctx, nothing) },
 		"View":        func() error { return s.View(ctx, nothing) },
-		"Spend":       func() error { _, _, err := s.Spend(ctx, limit.Account{}, 1, 1, 1); return err },
-		"Record":      func() error { return s.Record(ctx, []limit.Count{{Calls: 1}}) },
+		"Spend":       func() error { _, err := s.Spend(ctx, ask(account, 1)); return err },
+		"Record":      func() error { return s.Record(ctx, limit.Batch{Seq: 1}) },
 		"Usage":       func() error { _, err := s.Usage(ctx, "p", "", 1, 1); return err },
 		"PutCode":     func() error { _, err := s.PutCode(ctx, []byte("x")); return err },
 		"Code":        func() error { _, err := s.Code(ctx, "x"); return err },
