@@ -5,7 +5,8 @@ import "time"
 // APIKey is what a caller proves itself with. Its value is not kept: Digest
 // finds it, Sealed gives it back to its owner's tools when the operator allows
 // that (empty otherwise). Names live in the database only, never in the
-// gateway's memory.
+// gateway's memory. No two keys have a digest in common, be it as Digest or as
+// Previous.
 type APIKey struct {
 	ID              string
 	Name            string
@@ -16,6 +17,7 @@ type APIKey struct {
 	LastUpdatedDate time.Time
 	Digest          [32]byte
 	Sealed          []byte
+	Previous        [32]byte // digest of the value before the last rotation; zero: none
 	Tags            map[string]string
 }
 

@@ -54,8 +54,9 @@ type Options struct {
 	Now            func() time.Time // nil: time.Now
 	Logger         *slog.Logger     // nil: slog.Default
 	Ready          func() error     // nil: always ready
-	// Own are weir's own routes by their whole path, "/_weir/requests". Only
-	// the account's root gets through, by a signature for OwnService.
+	// Own are weir's own routes by their path: "/_weir/requests" is that path,
+	// "/_weir/keys/" all paths below it. Only the account's root gets through,
+	// by a signature for OwnService.
 	Own     map[string]http.Handler
 	MaxBody int64 // 0: DefaultMaxBody
 }

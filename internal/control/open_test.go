@@ -107,6 +107,28 @@ func TestOwnRoutesAreForRoot(t *testing.T) {
 	}
 }
 
+// TestOwnRoutesBelowAFolder: an entry that ends in a slash is for all paths
+// below it, the nearest first, and is as closed as any.
+func TestOwnRoutesBelowAFolder(t *testing.T) {
+	says := func(text string) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(text)) })
+	}
+	d := newDoor(t, func(o *control.Options) {
+		o.Own = map[string]http.Handler{"/_weir/keys/": says("keys"), "/_weir/keys/all": says("all"), "/_weir/keys/a/": says("a")}
+	})
+	for path, want := range map[string]string{
+		"/_weir/keys/b": "keys", "/_weir/keys/b/c": "keys", "/_weir/keys/": "keys", "/_weir/keys/all": "all",
+		"/_weir/keys/a/c": "a", "/_weir/keys": `{"message":"Not Found"}`, "/_weir/keysx": `{"message":"Not Found"}`,
+	} {
+		if w := d.do(ask{target: path, service: "weir"}); w.Body.String() != want {
+			t.Errorf("%s: %d %s, want %s", path, w.Code, w.Body, want)
+		}
+	}
+	if w := d.do(ask{target: "/_weir/keys/b", service: "weir", unsigned: true}); w.Code != 403 {
+		t.Errorf("unsigned: %d %s", w.Code, w.Body)
+	}
+}
+
 // noted is a service of the AWS JSON protocol.
 func noted() protocol.Service {
 	return protocol.Service{

@@ -19,7 +19,7 @@ const OwnService = "weir"
 // lives and whether it can work, open to everybody who reaches the address,
 // and what Options.Own adds, for root only.
 func (d *Door) serveOwn(w http.ResponseWriter, r *http.Request, path string) {
-	if handler, ok := d.o.Own[path]; ok {
+	if handler := d.own(path); handler != nil {
 		d.serveSigned(w, r, handler)
 		return
 	}
@@ -48,6 +48,21 @@ func (d *Door) serveOwn(w http.ResponseWriter, r *http.Request, path string) {
 	if r.Method != http.MethodHead {
 		_, _ = w.Write([]byte(body)) // the caller may be gone; nothing is left to tell it
 	}
+}
+
+// own finds the handler of a path: its own, or the one for all below a folder.
+func (d *Door) own(path string) http.Handler {
+	if handler, ok := d.o.Own[path]; ok {
+		return handler
+	}
+	for i := len(path) - 1; i > 0; i-- {
+		if path[i] == '/' {
+			if handler, ok := d.o.Own[path[:i+1]]; ok {
+				return handler
+			}
+		}
+	}
+	return nil
 }
 
 // serveSigned lets the account's root through to one of weir's own handlers,

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -92,26 +93,40 @@ func (tx *Tx) leave(planID, keyID string) error {
 	return tx.exec("INSERT OR REPLACE INTO gone (plan_id, key_id, seq, at) VALUES (?, ?, ?, ?)", planID, keyID, seq, nanos(tx.now))
 }
 
-// APIKeyByDigest finds a key by the digest of its value.
+// APIKeyByDigest finds a key by the digest of its value, or of the value that it
+// had before its rotation.
 func (tx *Tx) APIKeyByDigest(d [32]byte) (k catalog.APIKey, ok bool, err error) {
-	return tx.key("digest = ?", d[:])
+	return tx.key("k.digest = ? OR k.previous = ?", d[:], d[:])
 }
 
-func (tx *Tx) key(where string, arg any) (found catalog.APIKey, ok bool, err error) {
-	err = tx.keys("WHERE k."+where, []any{arg}, func(k catalog.APIKey) { found, ok = k, true })
+// KeysWithTerms streams the keys that let callers in on terms. An error of fn
+// ends it and is returned.
+func (tx *Tx) KeysWithTerms(fn func(catalog.APIKey) error) error {
+	var failed error
+	err := tx.keys("WHERE k.has_terms = 1 ORDER BY k.seq", nil, func(k catalog.APIKey) {
+		if failed == nil {
+			failed = fn(k)
+		}
+	})
+	return errors.Join(failed, err)
+}
+
+func (tx *Tx) key(where string, args ...any) (found catalog.APIKey, ok bool, err error) {
+	err = tx.keys("WHERE "+where, args, func(k catalog.APIKey) { found, ok = k, true })
 	return found, ok, err
 }
 
 func (tx *Tx) keys(rest string, args []any, yield func(catalog.APIKey)) error {
-	return tx.rows(`SELECT k.id, k.digest, k.enabled, k.name, k.description, k.customer_id, k.created, k.updated, k.sealed, k.tags
+	return tx.rows(`SELECT k.id, k.digest, k.enabled, k.name, k.description, k.customer_id, k.created, k.updated, k.sealed, k.tags, k.previous
 		FROM api_key k `+rest, args, func(scan func(...any) error) error {
 		var k catalog.APIKey
-		var digest, tags []byte
+		var digest, tags, previous []byte
 		var created, updated int64
-		if err := scan(&k.ID, &digest, &k.Enabled, &k.Name, &k.Description, &k.CustomerID, &created, &updated, &k.Sealed, &tags); err != nil {
+		if err := scan(&k.ID, &digest, &k.Enabled, &k.Name, &k.Description, &k.CustomerID, &created, &updated, &k.Sealed, &tags, &previous); err != nil {
 			return err
 		}
 		copy(k.Digest[:], digest)
+		copy(k.Previous[:], previous)
 		k.CreatedDate, k.LastUpdatedDate = fromNanos(created), fromNanos(updated)
 		if len(tags) > 0 {
 			if err := json.Unmarshal(tags, &k.Tags); err != nil {
@@ -134,25 +149,28 @@ func (tx *Tx) putKey(k catalog.APIKey) error {
 			return fmt.Errorf("store: API key %s: %w", k.ID, err)
 		}
 	}
-	old, exists, err := tx.key("id = ?", k.ID)
+	old, exists, err := tx.key("k.id = ?", k.ID)
 	if err != nil {
 		return err
 	}
 	if exists && sameKey(old, k) {
 		return nil
 	}
-	// One writer at a time: what is not there now is not there at the insert.
-	if other, ok, err := tx.APIKeyByDigest(k.Digest); err != nil {
+	if err := tx.checkDigests(k); err != nil {
 		return err
-	} else if ok && other.ID != k.ID {
-		return ErrDuplicateKey
 	}
-	err = tx.exec(`INSERT INTO api_key (id, digest, enabled, name, description, customer_id, created, updated, sealed, tags)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	var previous []byte
+	if k.Previous != [32]byte{} {
+		previous = k.Previous[:]
+	}
+	err = tx.exec(`INSERT INTO api_key (id, digest, enabled, name, description, customer_id, created, updated, sealed, tags, previous, has_terms)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET digest = excluded.digest, enabled = excluded.enabled, name = excluded.name,
 			description = excluded.description, customer_id = excluded.customer_id, created = excluded.created,
-			updated = excluded.updated, sealed = excluded.sealed, tags = excluded.tags`,
-		k.ID, k.Digest[:], k.Enabled, k.Name, k.Description, k.CustomerID, nanos(k.CreatedDate), nanos(k.LastUpdatedDate), k.Sealed, tags)
+			updated = excluded.updated, sealed = excluded.sealed, tags = excluded.tags,
+			previous = excluded.previous, has_terms = excluded.has_terms`,
+		k.ID, k.Digest[:], k.Enabled, k.Name, k.Description, k.CustomerID, nanos(k.CreatedDate), nanos(k.LastUpdatedDate), k.Sealed, tags,
+		previous, k.HasTerms())
 	if err != nil {
 		return err
 	}
@@ -160,6 +178,26 @@ func (tx *Tx) putKey(k catalog.APIKey) error {
 		tx.changed(k.Kind(), k.ID, old, k)
 	} else {
 		tx.changed(k.Kind(), k.ID, nil, k)
+	}
+	return nil
+}
+
+// checkDigests says whether no other key has one of k's values, be it from
+// before a rotation. One writer at a time: what is not there now is not there at
+// the insert.
+func (tx *Tx) checkDigests(k catalog.APIKey) error {
+	digests := [][32]byte{k.Digest}
+	if k.Previous != [32]byte{} {
+		digests = append(digests, k.Previous)
+	}
+	for _, d := range digests {
+		_, taken, err := tx.key("(k.digest = ? OR k.previous = ?) AND k.id <> ?", d[:], d[:], k.ID)
+		if err != nil {
+			return err
+		}
+		if taken {
+			return ErrDuplicateKey
+		}
 	}
 	return nil
 }
@@ -173,7 +211,7 @@ func sameKey(a, b catalog.APIKey) bool {
 			return false
 		}
 	}
-	return a.ID == b.ID && a.Digest == b.Digest && a.Enabled == b.Enabled && a.Name == b.Name &&
+	return a.ID == b.ID && a.Digest == b.Digest && a.Previous == b.Previous && a.Enabled == b.Enabled && a.Name == b.Name &&
 		a.Description == b.Description && a.CustomerID == b.CustomerID && bytes.Equal(a.Sealed, b.Sealed) &&
 		a.CreatedDate.Equal(b.CreatedDate) && a.LastUpdatedDate.Equal(b.LastUpdatedDate)
 }

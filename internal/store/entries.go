@@ -94,7 +94,7 @@ func (tx *Tx) get(kind catalog.Kind, parts []string) (catalog.Entry, error) {
 	}
 	switch kind {
 	case catalog.KindAPIKey:
-		k, ok, err := tx.key("id = ?", key)
+		k, ok, err := tx.key("k.id = ?", key)
 		if !ok {
 			return nil, err
 		}

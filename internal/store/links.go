@@ -43,7 +43,7 @@ func (tx *Tx) putLink(l catalog.UsagePlanKey) error {
 	if _, ok := joined([]string{l.PlanID, l.KeyID}); !ok {
 		return fmt.Errorf("store: %q cannot be the key of a %s", l.Key(), l.Kind())
 	}
-	if _, ok, err := tx.key("id = ?", l.KeyID); err != nil {
+	if _, ok, err := tx.key("k.id = ?", l.KeyID); err != nil {
 		return err
 	} else if !ok {
 		return fmt.Errorf("store: plan %s cannot have API key %s, which does not exist", l.PlanID, l.KeyID)

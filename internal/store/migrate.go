@@ -12,7 +12,7 @@ const applicationID = 0x77656972
 
 // migrations brings a database from version i to i+1. A migration that has
 // been released is never edited; a change is a new one at the end.
-var migrations = []string{schema1, schema2, schema3}
+var migrations = []string{schema1, schema2, schema3, schema4}
 
 const schema1 = `
 CREATE TABLE meta (
@@ -174,6 +174,18 @@ CREATE TABLE usage_grant (
 	extra   INTEGER NOT NULL, -- added to the limit; below 0: taken from it
 	PRIMARY KEY (plan_id, key_id, day)
 ) WITHOUT ROWID;
+`
+
+// schema4 gives keys the digest of the value they had before a rotation, and
+// marks those that let callers in on terms (see catalog.KeyTerms): a node loads
+// the terms at its start without reading every key's tags.
+const schema4 = `
+ALTER TABLE api_key ADD COLUMN previous BLOB CHECK (length(previous) = 32);
+ALTER TABLE api_key ADD COLUMN has_terms INTEGER NOT NULL DEFAULT 0 CHECK (has_terms IN (0, 1));
+CREATE UNIQUE INDEX api_key_previous ON api_key (previous) WHERE previous IS NOT NULL;
+CREATE INDEX api_key_terms ON api_key (seq) WHERE has_terms = 1;
+UPDATE api_key SET has_terms = 1
+	WHERE instr(tags, '"weir:expires"') > 0 OR instr(tags, '"weir:source-ranges"') > 0 OR instr(tags, '"weir:max-concurrency"') > 0;
 `
 
 // migrate brings the database up to the last of migrations, each in a

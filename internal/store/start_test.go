@@ -21,6 +21,8 @@ func TestQueryPlans(t *testing.T) {
 		{"SELECT * FROM api_key k WHERE k.name >= 'a' AND k.name < 'b' ORDER BY k.seq DESC LIMIT 3", "INDEX api_key_name (name>? AND name<?)"},
 		{"SELECT * FROM api_key k ORDER BY k.seq DESC LIMIT 3", "SCAN k"},
 		{"SELECT * FROM api_key k JOIN usage_plan_key l ON l.key_id = k.id WHERE l.plan_id = 'p' AND l.seq < 5 ORDER BY l.seq DESC LIMIT 3", "INDEX usage_plan_key_seq (plan_id=? AND seq<?)"},
+		{"SELECT * FROM api_key k WHERE (k.digest = ? OR k.previous = ?) AND k.id <> ?", "INDEX api_key_previous (previous=?)"},
+		{"SELECT * FROM api_key k WHERE k.has_terms = 1 ORDER BY k.seq", "INDEX api_key_terms"},
 		{"SELECT * FROM usage_plan_key WHERE key_id = 'k' ORDER BY plan_id", "INDEX usage_plan_key_key (key_id=?)"},
 		{"SELECT sum(used) FROM usage WHERE plan_id = 'p' AND key_id = 'k' AND day BETWEEN 1 AND 31", "PRIMARY KEY (plan_id=? AND key_id=? AND day>? AND day<?)"},
 		{logsQuery("group_id", false), "INDEX log_event_group (group_id=? AND time>? AND time<?)"},

@@ -42,6 +42,8 @@ func Run(t *testing.T, open func(t *testing.T) *store.Store) {
 		{"Links", links},
 		{"LinksGoWithKey", linksGoWithKey},
 		{"EachKeyAndLink", eachKeyAndLink},
+		{"PreviousValues", previousValues},
+		{"KeysWithTerms", keysWithTerms},
 		{"SpendToTheLimit", spendToTheLimit},
 		{"SpendConcurrently", spendConcurrently},
 		{"SpendCancelled", spendCancelled},
