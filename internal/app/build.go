@@ -162,6 +162,13 @@ func (a *App) loadKeys(tx *store.Tx) error {
 	if err != nil {
 		return err
 	}
+	err = tx.KeysWithTerms(func(k catalog.APIKey) error {
+		a.guard.PutKeyWithTerms(k)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
 	return tx.EachLink(func(l catalog.UsagePlanKey) error {
 		a.guard.Link(l)
 		return nil

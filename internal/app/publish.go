@@ -79,7 +79,7 @@ func (a *App) guardChange(c store.Change) func() {
 	return func() {
 		switch e := c.New.(type) {
 		case catalog.APIKey:
-			a.guard.PutKey(e.ID, e.Digest, e.Enabled)
+			a.guard.PutKeyWithTerms(e)
 		case catalog.UsagePlan:
 			a.guard.PutPlan(e)
 		case catalog.UsagePlanKey:

@@ -89,8 +89,11 @@ func TestKeyTerms(t *testing.T) {
 // Whatever a tag says, it is refused in few words or means one thing.
 func FuzzKeyTags(f *testing.F) {
 	for _, c := range [][2]string{
-		{TagExpires, "2026-12-31T18:00:00.5+02:00"}, {TagSourceRanges, "192.0.2.1 ::ffff:192.0.2.0/120"}, {TagMaxConcurrent, "0010"},
-		{TagPreviousUntil, "2026-12-31"}, {"WEIR:x", "y"},
+		{TagExpires, "2026-12-31T18:00:00.5+02:00"},
+		{TagSourceRanges, "192.0.2.1 ::ffff:192.0.2.0/120"},
+		{TagMaxConcurrent, "0010"},
+		{TagPreviousUntil, "2026-12-31"},
+		{"WEIR:x", "y"},
 	} {
 		f.Add(c[0], c[1])
 	}

@@ -27,6 +27,10 @@ const (
 	CauseNoKey
 	CauseUnknownKey
 	CauseKeyDisabled
+	CauseKeyTerms
+	CausePreviousValue
+	CauseKeyExpired
+	CauseKeyAddress
 	CauseNoPlan
 	CauseNoKeyFromAuthorizer
 
@@ -90,6 +94,22 @@ var causes = [causeCount]cause{
 	CauseKeyDisabled: {
 		"key-disabled", layerKey, "The API key is disabled.",
 		"Enable it: weir keys enable KEY. A key is made disabled unless its maker says otherwise.",
+	},
+	CauseKeyTerms: {
+		"key-terms", layerKey, "A weir: tag of the API key cannot be read, so nobody gets in with the key.",
+		"Look at its tags with weir keys show KEY, and set the one that is wrong anew, or take it away.",
+	},
+	CausePreviousValue: {
+		"previous-value", layerKey, "The API key was given a new value, and the time of the one that was sent is over.",
+		"Send the new value; to let the old one in for longer, move the date in the key's tag weir:previous-value-until.",
+	},
+	CauseKeyExpired: {
+		"key-expired", layerKey, "The API key has expired.",
+		"Move the date in the key's tag weir:expires, or take the tag away.",
+	},
+	CauseKeyAddress: {
+		"key-address", layerKey, "The API key does not let callers in from the address that this one came from.",
+		"Call from one of the addresses in the key's tag weir:source-ranges, or add this one to them; behind a proxy, see --trusted-proxies.",
 	},
 	CauseNoPlan: {
 		"no-plan", layerKey, "No usage plan of the API key covers this stage.",

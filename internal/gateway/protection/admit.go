@@ -38,7 +38,7 @@ func (g *Guard) Admit(ctx context.Context, req *message.Request, st *Stage, inde
 	if req.Trail.On() {
 		req.Trail.Add(verifyingLine(req, st, a.KeyValue))
 	}
-	account, refusal := g.identify(&a, st)
+	account, refusal := g.identify(&a, req, st)
 	if refusal != nil {
 		if req.Trail.On() {
 			req.Trail.Add(unauthorizedLine(req, st, m, a.KeyValue))
@@ -81,20 +81,20 @@ func (g *Guard) admitOpen(ctx context.Context, req *message.Request, st *Stage, 
 
 // identify finds the key and the account that pays for a call, and fills in
 // who the caller is as far as it is known.
-func (g *Guard) identify(a *Admission, st *Stage) (*account, *Refusal) {
+func (g *Guard) identify(a *Admission, req *message.Request, st *Stage) (*account, *Refusal) {
 	switch {
 	case a.KeyValue == "":
 		return nil, noKey
 	case len(a.KeyValue) > maxKey:
 		return nil, unknownKey
 	}
-	k := g.find(a.KeyValue)
+	k, previous := g.find(a.KeyValue)
 	if k == nil {
 		return nil, unknownKey
 	}
 	a.KeyID = k.id
-	if !k.enabled.Load() {
-		return nil, disabledKey
+	if refusal := k.terms.Load().refuses(previous, req, g.now); refusal != nil {
+		return nil, refusal
 	}
 	// A key is in one plan for a stage; whoever edits sees to that. Should it
 	// be in two, all nodes choose the same.

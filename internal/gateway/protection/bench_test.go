@@ -98,7 +98,7 @@ func BenchmarkFindKey(b *testing.B) {
 	i := 0
 	for b.Loop() {
 		v, _ := requests[i&(len(requests)-1)].Header.Last("x-api-key")
-		if g.find(v) == nil {
+		if k, _ := g.find(v); k == nil {
 			b.Fatal("not found")
 		}
 		i++

@@ -20,8 +20,8 @@ type Options struct {
 }
 
 // Guard holds the keys, the usage plans and the buckets, and admits calls. It
-// holds of a key its digest, id, whether it is enabled and its plans: no value
-// and no name.
+// holds of a key its digest, id, whether it is enabled and its plans, and what
+// its tags say of who gets in: no value and no name.
 //
 // Keys and plans are changed in place, one at a time, while calls go on; a
 // change is seen by every Admit that begins after it returned. Changes may come
@@ -78,10 +78,10 @@ func NewGuard(o Options) *Guard {
 // key is one API key. id and digest do not change: another digest makes
 // another key.
 type key struct {
-	id      string
-	digest  [32]byte
-	enabled atomic.Bool
-	links   atomic.Pointer[link]
+	id     string
+	digest [32]byte
+	terms  atomic.Pointer[terms] // never nil
+	links  atomic.Pointer[link]
 }
 
 // link is one of a key's plans, in an immutable list.
@@ -92,52 +92,81 @@ type link struct {
 
 func half(digest [32]byte) [16]byte { return [16]byte(digest[:]) }
 
-// find returns the key with this value, or nil.
-func (g *Guard) find(value string) *key {
+// find returns the key with this value, or nil, and whether the value is the one
+// from before the key's rotation.
+func (g *Guard) find(value string) (k *key, previous bool) {
 	d := g.digest(value)
-	if k, ok := g.byDigest.Load(half(d)); ok && k.digest == d {
-		return k
+	k, ok := g.byDigest.Load(half(d))
+	switch {
+	case !ok:
+		return nil, false
+	case k.digest == d:
+		return k, false
+	case k.terms.Load().Previous == d:
+		return k, true
 	}
-	return nil
+	return nil, false
 }
 
-// PutKey adds a key or changes one.
+// PutKey adds a key or changes one that has no tags which say on what terms it
+// lets callers in.
 func (g *Guard) PutKey(id string, digest [32]byte, enabled bool) {
+	g.putKey(id, digest, plainTerms(enabled))
+}
+
+// PutKeyWithTerms adds a key or changes one, whatever its tags.
+func (g *Guard) PutKeyWithTerms(k catalog.APIKey) {
+	g.putKey(k.ID, k.Digest, compileTerms(&k))
+}
+
+// putKey makes the key findable by its values before it makes it unfindable by
+// those it had: a value that stays one of them is never unknown for a moment.
+func (g *Guard) putKey(id string, digest [32]byte, t *terms) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	k := g.keys[id]
-	if k == nil || k.digest != digest {
-		g.forget(k)
-		next := &key{id: id, digest: digest}
-		if k != nil {
-			next.links.Store(k.links.Load())
-		}
-		next.enabled.Store(enabled)
-		g.keys[id] = next
-		g.byDigest.Store(half(digest), next)
-		return
+	old := g.keys[id]
+	var before [2][32]byte
+	if old != nil {
+		before = [2][32]byte{old.digest, old.terms.Load().Previous}
 	}
-	k.enabled.Store(enabled)
+	k := old
+	if k == nil || k.digest != digest {
+		k = &key{id: id, digest: digest}
+		if old != nil {
+			k.links.Store(old.links.Load())
+		}
+		g.keys[id] = k
+	}
+	k.terms.Store(t)
+	g.byDigest.Store(half(digest), k)
+	if t.Previous != [32]byte{} {
+		g.byDigest.Store(half(t.Previous), k)
+	}
+	for _, d := range before {
+		if d != digest && d != t.Previous {
+			g.forget(old, d)
+		}
+	}
 }
 
 // DeleteKey removes a key with its links and everything it has used.
 func (g *Guard) DeleteKey(id string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.forget(g.keys[id])
-	delete(g.keys, id)
+	if k := g.keys[id]; k != nil {
+		g.forget(k, k.digest)
+		g.forget(k, k.terms.Load().Previous)
+		delete(g.keys, id)
+	}
 	for _, p := range g.plans {
 		delete(p.left, id)
 	}
 }
 
-// forget makes k unfindable by its value.
-func (g *Guard) forget(k *key) {
-	if k == nil {
-		return
-	}
-	if found, ok := g.byDigest.Load(half(k.digest)); ok && found == k {
-		g.byDigest.Delete(half(k.digest))
+// forget makes k unfindable by the value with this digest.
+func (g *Guard) forget(k *key, digest [32]byte) {
+	if found, ok := g.byDigest.Load(half(digest)); ok && found == k {
+		g.byDigest.Delete(half(digest))
 	}
 }
 
@@ -147,6 +176,7 @@ func (g *Guard) keyLocked(id string) *key {
 	k := g.keys[id]
 	if k == nil {
 		k = &key{id: id}
+		k.terms.Store(disabledTerms)
 		g.keys[id] = k
 	}
 	return k

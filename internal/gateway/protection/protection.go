@@ -8,7 +8,9 @@
 //     caller in.
 //  2. A method that requires an API key, source HEADER: the x-api-key header,
 //     never the query string, must name an enabled key of a usage plan that
-//     covers this stage. Otherwise INVALID_API_KEY.
+//     covers this stage, and what the key's weir: tags say must hold: its
+//     expiry, and the addresses that callers come from. Otherwise
+//     INVALID_API_KEY.
 //  3. One decision over all limits: the account's throttle when the operator set
 //     one, the plan's throttle for this key (or, in its place, the plan's entry
 //     for this method), the stage's throttle for this method, then the plan's
@@ -51,7 +53,13 @@ var (
 
 	unknownKey  = &Refusal{InvalidAPIKey, telemetry.CauseUnknownKey, "no API key has this value"}
 	disabledKey = &Refusal{InvalidAPIKey, telemetry.CauseKeyDisabled, "the API key is disabled"}
-	noPlan      = &Refusal{InvalidAPIKey, telemetry.CauseNoPlan, "no usage plan of the API key covers this stage"}
+
+	brokenTerms   = &Refusal{InvalidAPIKey, telemetry.CauseKeyTerms, "a weir: tag of the API key cannot be read: nobody gets in with it"}
+	previousValue = &Refusal{InvalidAPIKey, telemetry.CausePreviousValue, "the API key has a new value, and this one works no more"}
+	expiredKey    = &Refusal{InvalidAPIKey, telemetry.CauseKeyExpired, "the API key has expired, as its tag weir:expires says"}
+	wrongAddress  = &Refusal{InvalidAPIKey, telemetry.CauseKeyAddress, "the caller's address is outside of the API key's weir:source-ranges"}
+
+	noPlan = &Refusal{InvalidAPIKey, telemetry.CauseNoPlan, "no usage plan of the API key covers this stage"}
 
 	accountThrottled    = &Refusal{Throttled, telemetry.CauseAccountThrottle, "over the account's throttle"}
 	planThrottled       = &Refusal{Throttled, telemetry.CausePlanThrottle, "over the usage plan's throttle"}
