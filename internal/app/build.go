@@ -65,6 +65,10 @@ func (a *App) buildGateway(context.Context) error {
 func (a *App) buildControl(context.Context) error {
 	a.store.Watch(a.watch)
 	a.onStop("backup", a.stopBackup)
+	gatewayAPI := apigateway.Options{
+		Store: a.store, Secret: a.secret, Region: a.o.Region, Account: a.o.Account, FlushUsage: a.limiter.Flush,
+		AccountThrottle: a.accountThrottle(),
+	}
 	door, err := control.New(control.Options{
 		Region: a.o.Region, Account: a.o.Account, Credentials: a.credentials, AnyCredentials: a.o.AnyCredentials,
 		Logger: a.o.Logger, Ready: a.ready,
@@ -73,12 +77,11 @@ func (a *App) buildControl(context.Context) error {
 			codePath:     only(http.MethodGet, a.serveCode),
 			requestsPath: control.RequestsHandler(a.requests),
 			statsPath:    only(http.MethodGet, serveStats),
+
+			apigateway.KeyRoutes: apigateway.KeyHandler(gatewayAPI),
 		},
 		Services: []protocol.Service{
-			apigateway.Service(apigateway.Options{
-				Store: a.store, Secret: a.secret, Region: a.o.Region, Account: a.o.Account, FlushUsage: a.limiter.Flush,
-				AccountThrottle: a.accountThrottle(),
-			}),
+			apigateway.Service(gatewayAPI),
 			lambda.Service(lambda.Options{
 				Store: a.store, Functions: a.functions, Region: a.o.Region, Account: a.o.Account, CodeURL: a.codeURL,
 			}),

@@ -90,7 +90,7 @@ func (s *service) createAPIKey(ctx context.Context, _ protocol.Call, in *createA
 	if err := k.Check(); err != nil {
 		return nil, err
 	}
-	if err := catalog.CheckTags(k.Tags); err != nil {
+	if err := k.CheckTags(); err != nil {
 		return nil, err
 	}
 	value := in.Value

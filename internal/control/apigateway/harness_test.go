@@ -55,14 +55,19 @@ func newServer(t testing.TB) *server {
 			t.Error(err)
 		}
 	})
-	svc := Service(Options{
+	o := Options{
 		Store: s.store, Secret: secret.Random(), Region: "us-east-1", Account: "000000000000",
 		FlushUsage: func(context.Context) error { s.flushed++; return nil },
-	})
+	}
+	svc, keys := Service(o), KeyHandler(o)
 	if err := svc.Compile(); err != nil {
 		t.Fatal(err)
 	}
 	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, KeyRoutes) {
+			keys.ServeHTTP(w, r)
+			return
+		}
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			t.Error(err)

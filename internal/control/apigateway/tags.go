@@ -21,8 +21,9 @@ func (s *service) tagOperations() []protocol.Operation {
 
 // tagged is an entry with tags, whatever its kind.
 type tagged struct {
-	tags map[string]string
-	put  func(tags map[string]string) error
+	tags  map[string]string
+	check func(tags map[string]string) error
+	put   func(tags map[string]string) error
 }
 
 // findTagged reads what an ARN names: arn:aws:apigateway:{region}::/restapis/{id}.
@@ -33,16 +34,17 @@ func (s *service) findTagged(tx *store.Tx, arn string) (*tagged, error) {
 	case !ok:
 	case len(parts) == 2 && parts[0] == "restapis":
 		a, err := s.findRestAPI(tx, parts[1])
-		return &tagged{a.Tags, func(t map[string]string) error { a.Tags = t; return store.Put(tx, a) }}, err
+		return &tagged{a.Tags, catalog.CheckTags, func(t map[string]string) error { a.Tags = t; return store.Put(tx, a) }}, err
 	case len(parts) == 4 && parts[0] == "restapis" && parts[2] == "stages":
 		st, err := (&stageInput{restAPIInput{parts[1]}, parts[3]}).find(s, tx)
-		return &tagged{st.Tags, func(t map[string]string) error { st.Tags = t; return store.Put(tx, st) }}, err
+		return &tagged{st.Tags, catalog.CheckTags, func(t map[string]string) error { st.Tags = t; return store.Put(tx, st) }}, err
 	case len(parts) == 2 && parts[0] == "apikeys":
 		k, err := findAPIKey(tx, parts[1])
-		return &tagged{k.Tags, func(t map[string]string) error { k.Tags = t; return store.Put(tx, k) }}, err
+		check := func(t map[string]string) error { k.Tags = t; return k.CheckTags() }
+		return &tagged{k.Tags, check, func(t map[string]string) error { return store.Put(tx, withTags(k, t)) }}, err
 	case len(parts) == 2 && parts[0] == "usageplans":
 		p, err := findUsagePlan(tx, parts[1])
-		return &tagged{p.Tags, func(t map[string]string) error { p.Tags = t; return store.Put(tx, p) }}, err
+		return &tagged{p.Tags, catalog.CheckTags, func(t map[string]string) error { p.Tags = t; return store.Put(tx, p) }}, err
 	}
 	return nil, badRequest("Invalid resource ARN specified: " + arn)
 }
@@ -65,11 +67,21 @@ func (s *service) tagResource(ctx context.Context, _ protocol.Call, in *tagResou
 		next := make(map[string]string, len(e.tags)+len(in.Tags))
 		maps.Copy(next, e.tags)
 		maps.Copy(next, in.Tags)
-		if err := catalog.CheckTags(next); err != nil {
+		if err := e.check(next); err != nil {
 			return err
 		}
 		return e.put(next)
 	})
+}
+
+// withTags gives a key other tags. One that goes on without the tag that lets
+// its previous value in has no such value any more, for good.
+func withTags(k catalog.APIKey, tags map[string]string) catalog.APIKey {
+	k.Tags = tags
+	if _, ok := tags[catalog.TagPreviousUntil]; !ok {
+		k.Previous = [32]byte{}
+	}
+	return k
 }
 
 type untagResourceInput struct {
