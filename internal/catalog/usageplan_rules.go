@@ -36,6 +36,25 @@ func (p *UsagePlan) Find(apiID, stage string) int {
 	return slices.IndexFunc(p.APIStages, func(s PlanStage) bool { return s.APIID == apiID && s.Stage == stage })
 }
 
+// CheckJoin says whether a key can join the plan, being in those others: once,
+// into ten plans at most, and into one plan for each stage.
+func (p *UsagePlan) CheckJoin(keyID string, in []UsagePlan) error {
+	for i := range in {
+		if in[i].ID == p.ID {
+			return violationf(Conflict, "API Key %s is already in Usage Plan %s", keyID, p.ID)
+		}
+		for _, st := range p.APIStages {
+			if in[i].Find(st.APIID, st.Stage) >= 0 {
+				return ErrKeyTaken(keyID, in[i].ID, st.APIID, st.Stage)
+			}
+		}
+	}
+	if len(in) >= MaxPlansPerKey {
+		return violationf(LimitExceeded, "API Key %s is in %d Usage Plans, which is the limit", keyID, len(in))
+	}
+	return nil
+}
+
 // CheckDeletable says whether the plan may be deleted: not while it covers
 // stages.
 func (p *UsagePlan) CheckDeletable() error {

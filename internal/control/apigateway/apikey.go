@@ -12,6 +12,7 @@ import (
 func (s *service) apiKeyOperations() []protocol.Operation {
 	return []protocol.Operation{
 		protocol.REST("CreateApiKey", "POST", "/apikeys", 201, s.createAPIKey),
+		protocol.REST("ImportApiKeys", "POST", "/apikeys?mode=import", 201, s.importAPIKeys),
 		protocol.REST("GetApiKeys", "GET", "/apikeys", 200, s.getAPIKeys),
 		protocol.REST("GetApiKey", "GET", "/apikeys/{api_Key}", 200, s.getAPIKey),
 		protocol.REST("UpdateApiKey", "PATCH", "/apikeys/{api_Key}", 200, s.updateAPIKey),

@@ -2,7 +2,6 @@ package apigateway
 
 import (
 	"context"
-	"fmt"
 
 	"weir/internal/catalog"
 	"weir/internal/control/protocol"
@@ -53,7 +52,11 @@ func (s *service) createUsagePlanKey(ctx context.Context, _ protocol.Call, in *c
 		if err != nil {
 			return err
 		}
-		if err := checkMembership(tx, p, k.ID); err != nil {
+		in, err := plansOf(tx, k.ID)
+		if err != nil {
+			return err
+		}
+		if err := p.CheckJoin(k.ID, in); err != nil {
 			return err
 		}
 		if out, err = s.newUsagePlanKey(k); err != nil {
@@ -64,37 +67,19 @@ func (s *service) createUsagePlanKey(ctx context.Context, _ protocol.Call, in *c
 	return out, err
 }
 
-// checkMembership says whether a key can join a plan: once, into ten plans at
-// most, and into one plan per stage.
-func checkMembership(tx *store.Tx, p catalog.UsagePlan, keyID string) error {
+// plansOf reads the plans that a key is in.
+func plansOf(tx *store.Tx, keyID string) ([]catalog.UsagePlan, error) {
 	links, err := tx.KeyLinks(keyID)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for _, l := range links {
-		if l.PlanID == p.ID {
-			return &catalog.Error{
-				Class:   catalog.Conflict,
-				Message: fmt.Sprintf("API Key %s is already in Usage Plan %s", keyID, p.ID),
-			}
-		}
-		other, _, err := store.Get[catalog.UsagePlan](tx, l.PlanID)
-		if err != nil {
-			return err
-		}
-		for _, st := range p.APIStages {
-			if other.Find(st.APIID, st.Stage) >= 0 {
-				return catalog.ErrKeyTaken(keyID, other.ID, st.APIID, st.Stage)
-			}
+	in := make([]catalog.UsagePlan, len(links))
+	for i, l := range links {
+		if in[i], _, err = store.Get[catalog.UsagePlan](tx, l.PlanID); err != nil {
+			return nil, err
 		}
 	}
-	if len(links) >= catalog.MaxPlansPerKey {
-		return &catalog.Error{
-			Class:   catalog.LimitExceeded,
-			Message: fmt.Sprintf("API Key %s is in %d Usage Plans, which is the limit", keyID, len(links)),
-		}
-	}
-	return nil
+	return in, nil
 }
 
 type getUsagePlanKeysInput struct {
