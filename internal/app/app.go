@@ -33,6 +33,7 @@ type App struct {
 	root      AccessKey
 	logs      *telemetry.LogSink
 	requests  *telemetry.Requests
+	refusals  *telemetry.Refusals
 	limiter   *limit.Limiter
 	guard     *protection.Guard
 	functions *function.Functions
@@ -70,7 +71,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	a := &App{o: o, clock: limit.NewClock(), requests: telemetry.NewRequests(), failed: make(chan error, 2)}
+	a := &App{o: o, clock: limit.NewClock(), requests: telemetry.NewRequests(), refusals: telemetry.NewRefusals(time.Now()), failed: make(chan error, 2)}
 	for _, build := range []func(context.Context) error{
 		a.loadCertificates, a.openStore, a.loadSecret, a.startLogs, a.buildLimits, a.buildFunctions, a.buildGateway, a.load, a.buildControl, a.bind, a.bindLocal,
 	} {

@@ -49,7 +49,10 @@ func (a *App) buildFunctions(context.Context) error {
 func (a *App) buildGateway(context.Context) error {
 	a.gateway = gateway.New(gateway.Options{
 		Account: a.o.Account, Region: a.o.Region, Invoker: a.functions, Guard: a.guard, Logger: a.o.Logger,
-		Record: a.requests.Add,
+		Record: func(r *telemetry.Record) {
+			a.requests.Add(r)
+			a.refusals.Add(r)
+		},
 		ExecutionLog: func(events []telemetry.LogEvent) {
 			for _, e := range events {
 				a.logs.Add(e)
@@ -79,6 +82,7 @@ func (a *App) buildControl(context.Context) error {
 			statsPath:    only(http.MethodGet, serveStats),
 
 			apigateway.KeyRoutes: apigateway.KeyHandler(gatewayAPI),
+			control.ExplainPath:  control.ExplainHandler(a.refusals, a.requests),
 		},
 		Services: []protocol.Service{
 			apigateway.Service(gatewayAPI),

@@ -194,6 +194,7 @@ func (x *exchange) report() *telemetry.Record {
 	r := x.record
 	*r = telemetry.Record{
 		RequestID:    x.req.ID,
+		ExtendedID:   x.req.ExtendedID,
 		Time:         x.req.Received,
 		Method:       x.req.Method,
 		Path:         x.req.Path,

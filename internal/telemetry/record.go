@@ -20,6 +20,7 @@ const (
 // The most bytes that a Record keeps of texts whose length a stranger chooses.
 const (
 	maxRequestID = 64
+	maxExtended  = 16
 	MaxMethod    = 32
 	MaxPath      = 512
 	MaxUserAgent = 256
@@ -27,10 +28,11 @@ const (
 )
 
 // Record is what happened to one request. It never holds a key value. As the
-// gateway hands it over, RequestID, Method, Path, UserAgent and Detail are
-// borrowed and of any length; what is kept is a Clone.
+// gateway hands it over, RequestID, ExtendedID, Method, Path, UserAgent and
+// Detail are borrowed and of any length; what is kept is a Clone.
 type Record struct {
 	RequestID    string        `json:"requestId"`
+	ExtendedID   string        `json:"extendedRequestId,omitempty"`
 	Time         time.Time     `json:"time"` // when it was received
 	Method       string        `json:"method"`
 	Path         string        `json:"path"` // as it was sent
@@ -64,15 +66,15 @@ func (r *Record) Clone() *Record {
 }
 
 // borrowed are the texts of a Record that somebody else may own.
-func (r *Record) borrowed() [5]*string {
-	return [5]*string{&r.RequestID, &r.Method, &r.Path, &r.UserAgent, &r.Detail}
+func (r *Record) borrowed() [6]*string {
+	return [6]*string{&r.RequestID, &r.ExtendedID, &r.Method, &r.Path, &r.UserAgent, &r.Detail}
 }
 
 // mostOf are the bounds of the borrowed texts.
-var mostOf = [5]int{maxRequestID, MaxMethod, MaxPath, MaxUserAgent, MaxDetail}
+var mostOf = [6]int{maxRequestID, maxExtended, MaxMethod, MaxPath, MaxUserAgent, MaxDetail}
 
 // lengths are those of the borrowed texts as they are kept.
-func (r *Record) lengths() (n [5]uint16) {
+func (r *Record) lengths() (n [6]uint16) {
 	for i, s := range r.borrowed() {
 		n[i] = uint16(len(clip(*s, mostOf[i])))
 	}
@@ -87,7 +89,7 @@ func (r *Record) appendTexts(b []byte) []byte {
 }
 
 // take cuts the texts out of one that holds them all.
-func (r *Record) take(texts string, lengths [5]uint16) {
+func (r *Record) take(texts string, lengths [6]uint16) {
 	for i, s := range r.borrowed() {
 		*s, texts = texts[:lengths[i]], texts[lengths[i]:]
 	}

@@ -3,6 +3,7 @@ package telemetry
 import (
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,7 +16,7 @@ const (
 	KeptRequests = 10_000 // the newest Records that are kept
 	MaxFollowers = 16     // who may follow at one time
 	followerRoom = 1024   // Records that wait for a slow follower
-	mostTexts    = maxRequestID + MaxMethod + MaxPath + MaxUserAgent + MaxDetail
+	mostTexts    = maxRequestID + maxExtended + MaxMethod + MaxPath + MaxUserAgent + MaxDetail
 )
 
 // ErrManyFollowers refuses one follower more than MaxFollowers.
@@ -65,7 +66,7 @@ type place struct {
 	used    bool
 	record  Record // without its borrowed texts
 	texts   []byte // these, one after the other
-	lengths [5]uint16
+	lengths [6]uint16
 }
 
 // Add keeps a copy of r and lends it to nobody.
@@ -123,6 +124,26 @@ func (p *place) get(n uint64, filter *Filter, texts []byte) (r *Record, here boo
 // first.
 func (q *Requests) Newest(limit int, filter Filter) []*Record {
 	return q.newest(limit, filter).records
+}
+
+// Find gives the Records that id names, as Refusals.Find does.
+func (q *Requests) Find(id string, limit int) []*Record {
+	var found []*Record
+	seen := map[string]bool{}
+	for _, r := range slices.Backward(q.Newest(len(q.ring), Filter{})) {
+		whole := r.RequestID == id || r.ExtendedID == id
+		if !whole && !strings.HasPrefix(r.RequestID, id) && !strings.HasPrefix(r.ExtendedID, id) {
+			continue
+		}
+		if !seen[r.RequestID] {
+			seen[r.RequestID] = true
+			found = append(found, r)
+		}
+		if whole || len(found) == limit {
+			break
+		}
+	}
+	return found
 }
 
 // past is what stood in the ring when somebody looked: the Records chosen of

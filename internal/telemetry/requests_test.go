@@ -94,7 +94,7 @@ func TestRecordsAreReadWhole(t *testing.T) {
 			for n := range calls {
 				text := fmt.Appendf(memory[:0], "%d-%d", i, n)
 				s := unsafe.String(&text[0], len(text))
-				q.Add(&Record{RequestID: s, Method: s, Path: s, UserAgent: s, Detail: s, Status: n, KeyID: fmt.Sprint(n)})
+				q.Add(&Record{RequestID: s, ExtendedID: s, Method: s, Path: s, UserAgent: s, Detail: s, Status: n, KeyID: fmt.Sprint(n)})
 			}
 		})
 	}

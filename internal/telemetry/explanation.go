@@ -1,0 +1,37 @@
+package telemetry
+
+import "time"
+
+// Explanation is a Record with what is told of its verdict: why, by which
+// limit, when that clears and what to do. It marshals to what /_weir/explain
+// answers.
+type Explanation struct {
+	*Record
+	Layer    string     `json:"layer,omitempty"` // of the line: which step refused
+	What     string     `json:"what"`            // a sentence: what happened
+	Do       string     `json:"do,omitempty"`    // a sentence: what ends it
+	ClearsAt *time.Time `json:"clearsAt,omitempty"`
+	Cleared  bool       `json:"cleared"` // ClearsAt is over
+}
+
+// Explain says why a call was answered as it was; now is when it is asked.
+func Explain(r *Record, now time.Time) Explanation {
+	e := Explanation{Record: r}
+	switch told := causes[min(r.Cause, causeCount-1)]; {
+	case r.Verdict == Admitted && r.Status >= 500:
+		e.What = "The call was let in; what failed is behind the gate, in the integration."
+		e.Do = "Look into the function's log: weir logs."
+	case r.Verdict == Admitted:
+		e.What = "The call was let in, and no limit refused it."
+	case r.Verdict == Broken:
+		e.What = "Weir itself failed at the call."
+		e.Do = "Look for the request id in the server's own log, and report what it says."
+	default:
+		e.Layer, e.What, e.Do = told.layer, told.what, told.do
+	}
+	if wait := r.Limit.ClearsIn; wait > 0 && wait != Never {
+		at := r.Time.Add(wait)
+		e.ClearsAt, e.Cleared = &at, !now.Before(at)
+	}
+	return e
+}
