@@ -17,7 +17,8 @@ import (
 // top is that plus the burst. For a quota credit steps, by what a period could
 // admit, at the period's end, and top is that plus the limit.
 //
-// Steps are sorted by from, and the first begins before every call.
+// Steps are sorted by from, and the first begins before every call; credits have
+// the steps of their own time.
 type ceiling struct {
 	steps   []step
 	credits []step
@@ -38,9 +39,9 @@ func at(steps []step, t int64) int {
 	return sort.Search(len(steps), func(i int) bool { return steps[i].from > t }) - 1
 }
 
-// highest returns the highest top on the closed interval from..to, and the
-// largest burst on it.
-func (c ceiling) highest(from, to int64) (top, burst float64) {
+// highest returns the highest top on the closed interval from..to, and how many
+// calls at most some instant of it allows.
+func (c ceiling) highest(from, to int64) (top, room float64) {
 	top = math.Inf(-1)
 	for i := at(c.steps, to); i >= 0; i-- {
 		s := c.steps[i]
@@ -49,12 +50,12 @@ func (c ceiling) highest(from, to int64) (top, burst float64) {
 			last = min(to, c.steps[i+1].from-1)
 		}
 		top = max(top, s.credit(last)+s.burst)
-		burst = max(burst, s.burst)
+		room = max(room, s.base+s.burst-c.credits[i].base)
 		if s.from <= from {
 			break
 		}
 	}
-	return top, burst
+	return top, room
 }
 
 // edges returns the instants at which one of the spans begins to hold or holds

@@ -155,6 +155,13 @@ func TestHistoryFindsOneCallTooMany(t *testing.T) {
 			h.Grant("q", 2, sec(10), sec(11))
 			calls(h, 12, 12, half, half, half)
 		}, 13, 3, 2},
+		{"UpdateUsage took the rest away, and calls beside it may have come before", func(h *limittest.History) {
+			open(h)
+			quota(h, limit.Quota{Limit: 30, Period: limit.Daily})
+			calls(h, many(20, 1)...)
+			h.Grant("q", 0, sec(10), sec(11))
+			calls(h, many(10, 10.5)...)
+		}, 10.5, 31, 30},
 		{"UpdateUsage took the rest away", func(h *limittest.History) {
 			open(h)
 			quota(h, limit.Quota{Limit: 30, Period: limit.Daily})

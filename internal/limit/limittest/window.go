@@ -77,8 +77,8 @@ func (c ceiling) worst(calls []span) (Excess, bool) {
 // shut finds a call that was admitted while nothing may pass.
 func (c ceiling) shut(calls []span) (Excess, bool) {
 	for _, call := range calls {
-		if _, burst := c.highest(call.start, call.end); burst < 1 {
-			return c.report(calls, call, burst), true
+		if _, room := c.highest(call.start, call.end); room < 1-1e-6 {
+			return c.report(calls, call, room), true
 		}
 	}
 	return Excess{}, false

@@ -1,0 +1,172 @@
+//go:build !race
+
+package simulation
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"weir/internal/limit"
+	"weir/internal/limit/limittest"
+)
+
+// database is PostgreSQL as nodes see it over a network: transactions on one
+// row wait for each other, each takes a while to commit, and a kill loses what
+// was being committed, or not. What it decides and stores is limittest's
+// Ledger, which asks the same pure functions as store does.
+type database struct {
+	world *world
+	rnd   *rand.Rand
+	books *limittest.Ledger
+	now   time.Time // of the transaction under way
+	rows  map[string]chan struct{}
+	epoch int // counts kills
+	up    time.Duration
+	slow  time.Duration
+	fast  time.Duration // when slow ends
+	seen  map[string]time.Duration
+}
+
+var errAway = errors.New("simulation: the database is away")
+
+func newDatabase(w *world) *database {
+	d := &database{world: w, rnd: w.random("database"), rows: map[string]chan struct{}{}, seen: map[string]time.Duration{}}
+	d.books = &limittest.Ledger{Now: func() time.Time { return d.now }}
+	return d
+}
+
+// transact runs commit in a transaction that locks a row.
+func (d *database) transact(row string, commit func()) error {
+	if d.world.now() < d.up {
+		return errAway
+	}
+	lock := d.rows[row]
+	if lock == nil {
+		lock = make(chan struct{}, 1)
+		d.rows[row] = lock
+	}
+	epoch, began := d.epoch, d.world.wall()
+	lock <- struct{}{}
+	defer func() { <-lock }()
+	if epoch != d.epoch {
+		return errAway
+	}
+	// The transaction's clock: when it began, when it got the lock, or between.
+	now := began.Add(time.Duration(d.rnd.Int64N(int64(d.world.wall().Sub(began)) + 1)))
+	cost := time.Duration(d.rnd.ExpFloat64() * float64(d.world.commit))
+	if d.world.now() < d.fast {
+		cost += d.slow
+	}
+	time.Sleep(cost)
+	killed := epoch != d.epoch
+	if killed && d.rnd.IntN(2) == 0 {
+		return errAway
+	}
+	d.now = now
+	commit()
+	if killed {
+		return errAway
+	}
+	return nil
+}
+
+func (d *database) kill(back time.Duration) {
+	d.epoch++
+	d.up = d.world.now() + back
+}
+
+// heartbeat and gone are how the cluster knows who lives: a node says so, and
+// one that has not said so for a while is taken for dead.
+const (
+	heartbeat = time.Second
+	gone      = 5 * time.Second
+)
+
+func (d *database) living() []string {
+	var names []string
+	for name, at := range d.seen {
+		if d.world.now()-at < gone {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// wire is a node's connection to the database.
+type wire struct {
+	node *node
+	rnd  *rand.Rand
+	*limittest.Ledger
+}
+
+func (n *node) connect() *wire {
+	return &wire{n, n.world.random(n.name + " wire"), n.world.db.books.Node(n.name)}
+}
+
+// exchange asks the database something and waits for the answer, or until ctx
+// ends. What was sent arrives or not, whatever becomes of the sender.
+func (w *wire) exchange(ctx context.Context, row string, commit func()) error {
+	n := w.node
+	there, back := w.delay(), w.delay()
+	answer := make(chan error, 1)
+	if n.dead || ctx.Err() != nil {
+		return errAway
+	}
+	go func() {
+		time.Sleep(there)
+		if n.world.now() < n.asksCut {
+			return
+		}
+		err := n.world.db.transact(row, commit)
+		time.Sleep(back)
+		if n.world.now() < n.answersCut {
+			return
+		}
+		answer <- err
+	}()
+	select {
+	case err := <-answer:
+		n.gate()
+		if n.dead {
+			return errAway
+		}
+		return err
+	case <-ctx.Done():
+		n.gate()
+		return ctx.Err()
+	}
+}
+
+func (w *wire) delay() time.Duration {
+	d := float64(w.node.world.latency) * (0.5 + w.rnd.ExpFloat64())
+	if w.rnd.IntN(100) == 0 {
+		d *= 100
+	}
+	return time.Duration(d) + time.Duration(w.rnd.IntN(1000))
+}
+
+// Spend implements limit.Ledger.
+func (w *wire) Spend(ctx context.Context, a limit.Ask) (out limit.Answer, err error) {
+	var decided limit.Answer
+	err = w.exchange(ctx, a.Account.KeyID, func() {
+		var failed error
+		if decided, failed = w.Ledger.Spend(context.Background(), a); failed != nil {
+			w.node.world.fail("Spend: %v", failed)
+		}
+	})
+	if err != nil {
+		return limit.Answer{}, err
+	}
+	return decided, nil
+}
+
+// Record implements limit.Ledger.
+func (w *wire) Record(ctx context.Context, b limit.Batch) error {
+	var failed error
+	if err := w.exchange(ctx, "batches of "+w.node.name, func() { failed = w.Ledger.Record(context.Background(), b) }); err != nil {
+		return err
+	}
+	return failed
+}
