@@ -90,7 +90,8 @@ func (tx *Tx) leave(planID, keyID string) error {
 	if err := tx.exec("DELETE FROM gone WHERE at < ?", nanos(tx.now.Add(-goneFor))); err != nil {
 		return err
 	}
-	return tx.exec("INSERT OR REPLACE INTO gone (plan_id, key_id, seq, at) VALUES (?, ?, ?, ?)", planID, keyID, seq, nanos(tx.now))
+	return tx.exec(`INSERT INTO gone (plan_id, key_id, seq, at) VALUES (?, ?, ?, ?)
+		ON CONFLICT (plan_id, key_id) DO UPDATE SET seq = excluded.seq, at = excluded.at`, planID, keyID, seq, nanos(tx.now))
 }
 
 // APIKeyByDigest finds a key by the digest of its value, or of the value that it

@@ -14,16 +14,18 @@ type SavedBucket struct {
 // SaveBuckets keeps the buckets of a clean stop, in place of earlier ones, and
 // marks the stop as clean. It is called once nothing is admitted any more.
 func (s *Store) SaveBuckets(ctx context.Context, b []SavedBucket) error {
-	return s.write(ctx, func(w *session) error {
+	return s.write(ctx, s.rest, func(w *session) error {
 		if err := w.exec("DELETE FROM bucket"); err != nil {
 			return err
 		}
-		for _, b := range b {
-			if err := w.exec("INSERT INTO bucket (name, used) VALUES (?, ?)", b.Name, b.Used); err != nil {
-				return err
-			}
+		rows := make([][]any, len(b))
+		for i, b := range b {
+			rows[i] = []any{b.Name, b.Used}
 		}
-		return w.exec("INSERT INTO clean_stop (id, at) VALUES (1, ?) ON CONFLICT DO UPDATE SET at = excluded.at", nanos(s.now()))
+		if err := w.many("INSERT INTO bucket (name, used) VALUES (?, ?)", rows, nil); err != nil {
+			return err
+		}
+		return w.exec("INSERT INTO clean_stop (id, at) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET at = excluded.at", nanos(s.now()))
 	})
 }
 
@@ -31,7 +33,7 @@ func (s *Store) SaveBuckets(ctx context.Context, b []SavedBucket) error {
 // (or the store is new, with no buckets), and at when. The mark is durably
 // gone before LoadBuckets returns, so that a crash from now on is seen as one.
 func (s *Store) LoadBuckets(ctx context.Context) (b []SavedBucket, at time.Time, clean bool, err error) {
-	err = s.write(ctx, func(w *session) error {
+	err = s.write(ctx, s.rest, func(w *session) error {
 		var mark int64
 		ok, err := w.row("SELECT at FROM clean_stop", nil, &mark)
 		if !ok {

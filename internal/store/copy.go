@@ -72,7 +72,7 @@ func CopyDatabase(ctx context.Context, dir, to string) (schema int, err error) {
 	if err := f.Close(); err != nil {
 		return 0, fmt.Errorf("store: %w", err)
 	}
-	c, err := openSession(dsn(dir, copying))
+	c, err := openSQLite(dsn(dir, copying))
 	if err != nil {
 		return 0, failed(fmt.Errorf("cannot open %s: %w", source, err))
 	}
@@ -99,7 +99,7 @@ func StoredMeta(dir, name string) (value []byte, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	c, err := openSession(dsn(dir, copying))
+	c, err := openSQLite(dsn(dir, copying))
 	if err != nil {
 		return nil, failed(fmt.Errorf("cannot open the database in %s: %w", dir, err))
 	}

@@ -52,6 +52,14 @@ var kinds = map[catalog.Kind]document{
 	catalog.KindRole:       documentOf[catalog.Role](1, false),
 }
 
+// typed are the kinds that are kept in tables of their own, or are not kept. As
+// documents they are only told to other nodes.
+var typed = map[catalog.Kind]document{
+	catalog.KindAPIKey:       documentOf[catalog.APIKey](1, false),
+	catalog.KindUsagePlanKey: documentOf[catalog.UsagePlanKey](2, false),
+	catalog.KindUsageGrant:   documentOf[catalog.UsageGrant](2, false),
+}
+
 // maxDocument bounds what one packed document may unpack to, in bytes.
 const maxDocument = 512 << 20
 
@@ -153,7 +161,7 @@ func (tx *Tx) putDocument(e catalog.Entry) error {
 	if bytes.Equal(stored, doc) {
 		return nil
 	}
-	if err := tx.exec("INSERT INTO entry (kind, key, doc) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET doc = excluded.doc",
+	if err := tx.exec("INSERT INTO entry (kind, key, doc) VALUES (?, ?, ?) ON CONFLICT (kind, key) DO UPDATE SET doc = excluded.doc",
 		string(kind), key, doc); err != nil {
 		return err
 	}

@@ -14,10 +14,14 @@ import (
 type Failure struct {
 	Reason string // what is the matter and what to do, for the owner
 	err    error
+	away   bool // it is ErrUnreachable
 }
 
 func (f *Failure) Error() string { return "store: " + f.err.Error() + ": " + f.Reason }
 func (f *Failure) Unwrap() error { return f.err }
+
+// Is implements errors.Is for ErrUnreachable.
+func (f *Failure) Is(target error) bool { return f.away && target == ErrUnreachable }
 
 // OwnerReason is what the owner, who signs management calls, may be told.
 func (f *Failure) OwnerReason() string { return f.Reason }
@@ -46,6 +50,13 @@ func failed(err error) error {
 	if err == nil {
 		return nil
 	}
+	var f *Failure
+	if errors.As(err, &f) {
+		return err // named already
+	}
+	if named := failedPostgres(err); named != nil {
+		return named
+	}
 	var s *sqlite.Error
 	reason := ""
 	switch {
@@ -59,5 +70,5 @@ func failed(err error) error {
 	if reason == "" {
 		return fmt.Errorf("store: %w", err)
 	}
-	return &Failure{reason, err}
+	return &Failure{Reason: reason, err: err}
 }

@@ -37,7 +37,7 @@ func ask(a limit.Account, most int64) limit.Ask {
 func fill(t *testing.T, s *Store) (room func()) {
 	t.Helper()
 	set := func(pages string) {
-		err := s.write(t.Context(), func(w *session) error {
+		err := s.write(t.Context(), s.rest, func(w *session) error {
 			_, err := w.conn.ExecContext(context.Background(), "PRAGMA max_page_count = "+pages)
 			return err
 		})
@@ -130,11 +130,11 @@ func TestFailedGroup(t *testing.T) {
 		op.taken.Store(true)
 		ops = append(ops, op)
 	}
-	if err := s.acquire(t.Context()); err != nil {
+	if err := s.acquire(t.Context(), s.ledger); err != nil {
 		t.Fatal(err)
 	}
 	s.runSpends(ops)
-	s.release()
+	s.ledger.release()
 	for i, op := range ops {
 		if op.err == nil || op.answer.OK {
 			t.Errorf("spend %d of a failed group is admitted: %+v, %v", i, op.answer, op.err)
@@ -152,7 +152,7 @@ func TestFailedGroup(t *testing.T) {
 // TestGather holds back a group while spends wait and some give up.
 func TestGather(t *testing.T) {
 	s := openStore(t)
-	if err := s.acquire(t.Context()); err != nil {
+	if err := s.acquire(t.Context(), s.ledger); err != nil {
 		t.Fatal(err)
 	}
 	late := &spendOp{}
@@ -181,7 +181,7 @@ func TestGather(t *testing.T) {
 	if err := <-gaveUp; !errors.Is(err, context.Canceled) {
 		t.Errorf("who gave up was told %v", err)
 	}
-	s.release()
+	s.ledger.release()
 	for range n {
 		if err := <-answers; err != nil {
 			t.Error(err)
@@ -227,7 +227,7 @@ func TestWatcherPanics(t *testing.T) {
 
 func TestMigrations(t *testing.T) {
 	s := openStore(t)
-	w := s.writer
+	w := s.updates.session
 	have := len(migrations)
 	good := append(migrations[:have:have], "CREATE TABLE a (x); INSERT INTO a VALUES (1)")
 	bad := append(good[:have+1:have+1], "CREATE TABLE b (x); INSERT INTO nowhere VALUES (1)")
@@ -260,7 +260,7 @@ func TestDamagedDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, doc := range []string{"", "{", "[]", string(frame), string(frame) + "\x00\x01\x02"} {
-		err := s.write(t.Context(), func(w *session) error { return w.exec("UPDATE entry SET doc = ?", []byte(doc)) })
+		err := s.write(t.Context(), s.rest, func(w *session) error { return w.exec("UPDATE entry SET doc = ?", []byte(doc)) })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -356,7 +356,7 @@ func TestReadOnlyAtRunTime(t *testing.T) {
 	}
 	pragma := func(value string) {
 		t.Helper()
-		if _, err := s.writer.conn.ExecContext(context.Background(), "PRAGMA query_only = "+value); err != nil {
+		if _, err := s.updates.conn.ExecContext(context.Background(), "PRAGMA query_only = "+value); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,8 +1,13 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"hash/fnv"
+	"maps"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -59,10 +64,10 @@ func (s *Store) spendLoop() {
 	for {
 		select {
 		case op := <-s.spends:
-			<-s.turn
+			<-s.ledger.turn
 			group = s.gather(append(group[:0], op))
 			s.runSpends(group)
-			s.release()
+			s.ledger.release()
 			for i, op := range group {
 				close(op.done)
 				group[i] = nil
@@ -97,62 +102,160 @@ func (s *Store) runSpends(group []*spendOp) {
 	if len(group) == 0 {
 		return
 	}
-	now := s.now() // the ledger's clock
-	err := s.writer.transact(func() (err error) {
-		for _, op := range group {
-			if op.answer, err = s.writer.spend(op.ask, now, s.node); err != nil {
-				return err
+	asks := make([]limit.Ask, len(group))
+	for i, op := range group {
+		asks[i] = op.ask
+	}
+	var answers []limit.Answer
+	err := s.ledger.transact(func() (err error) {
+		answers, err = s.spend(s.ledger.session, asks)
+		return err
+	})
+	for i, op := range group {
+		if err != nil {
+			op.err = err
+		} else {
+			op.answer = answers[i]
+		}
+	}
+}
+
+// spend decides on asks, one after the other, and stores what was decided.
+func (s *Store) spend(c *session, asks []limit.Ask) ([]limit.Answer, error) {
+	now, err := s.lockAccounts(c, asks)
+	if err != nil {
+		return nil, err
+	}
+	standings, err := c.standings(asks, now, s.node)
+	if err != nil {
+		return nil, err
+	}
+	answers := make([]limit.Answer, len(asks))
+	used, held := ledgerRows{}, ledgerRows{}
+	for i, a := range asks {
+		out := limit.Decide(a, now, standings[i])
+		if out.OK {
+			used.add(a.Account, out.Day, a.Calls)
+		}
+		if out.Held > 0 {
+			held.add(a.Account, out.Lease, out.Held)
+		}
+		answers[i] = out
+		// What was decided is seen by the asks behind it.
+		for j := i + 1; j < len(asks); j++ {
+			if asks[j].Account != a.Account {
+				continue
+			}
+			_, start, end := asks[j].Days(now)
+			if out.OK && out.Day >= start && out.Day < end {
+				standings[j].Used += a.Calls
+			}
+			if out.Held > 0 && out.Lease >= start && out.Lease < end {
+				standings[j].Own += out.Held
+				standings[j].OwnDay = max(standings[j].OwnDay, out.Lease)
 			}
 		}
-		return nil
+	}
+	if err := c.use(used); err != nil {
+		return nil, err
+	}
+	return answers, c.hold(held, s.node)
+}
+
+// ledgerRow is a day of an account.
+type ledgerRow struct {
+	account limit.Account
+	day     limit.Day
+}
+
+// ledgerRows are numbers to be added to days of accounts.
+type ledgerRows map[ledgerRow]int64
+
+func (r ledgerRows) add(a limit.Account, day limit.Day, calls int64) {
+	r[ledgerRow{a, day}] += calls
+}
+
+// sorted is always the same order: nodes that write the same rows at a time
+// wait for each other, and never in a circle.
+func (r ledgerRows) sorted() []ledgerRow {
+	return slices.SortedFunc(maps.Keys(r), func(a, b ledgerRow) int {
+		return cmp.Or(strings.Compare(a.account.PlanID, b.account.PlanID), strings.Compare(a.account.KeyID, b.account.KeyID), cmp.Compare(a.day, b.day))
 	})
-	if err != nil {
-		for _, op := range group {
-			op.answer, op.err = limit.Answer{}, err
-		}
-	}
 }
 
-func (c *session) spend(a limit.Ask, now time.Time, node string) (limit.Answer, error) {
-	s, err := c.standing(a, now, node)
-	if err != nil {
-		return limit.Answer{}, err
-	}
-	out := limit.Decide(a, now, s)
-	if out.OK {
-		if err := c.use(a.Account, out.Day, a.Calls); err != nil {
-			return limit.Answer{}, err
-		}
-	}
-	if out.Held > 0 {
-		err = c.exec("INSERT INTO usage_held (plan_id, key_id, day, node, held) VALUES (?, ?, ?, ?, ?) "+
-			"ON CONFLICT (plan_id, key_id, day, node) DO UPDATE SET held = usage_held.held + excluded.held",
-			a.Account.PlanID, a.Account.KeyID, int64(out.Lease), node, out.Held)
-	}
-	return out, err
-}
-
-// standing reads how an account stands in the period of an ask, for a node.
-func (c *session) standing(a limit.Ask, now time.Time, node string) (s limit.Standing, err error) {
+// standings reads how accounts stand in the periods of asks, for a node.
+func (c *session) standings(asks []limit.Ask, now time.Time, node string) ([]limit.Standing, error) {
 	const where = " WHERE plan_id = ?1 AND key_id = ?2 AND day BETWEEN ?3 AND ?4"
 	const query = "SELECT (SELECT coalesce(sum(used), 0) FROM usage" + where + ")," +
 		" (SELECT coalesce(sum(extra), 0) FROM usage_grant" + where + ")," +
 		" coalesce(sum(CASE WHEN node = ?5 THEN held ELSE 0 END), 0)," +
 		" coalesce(max(CASE WHEN node = ?5 THEN day END), 0)," +
 		" coalesce(sum(CASE WHEN node = ?5 THEN 0 ELSE held END), 0) FROM usage_held" + where
-	_, start, end := a.Days(now)
-	var day int64
-	_, err = c.row(query, []any{a.Account.PlanID, a.Account.KeyID, int64(start), int64(end) - 1, node},
-		&s.Used, &s.Extra, &s.Own, &day, &s.Others)
-	s.OwnDay = limit.Day(day)
-	return s, err
+	all := make([]limit.Standing, len(asks))
+	rows := make([][]any, len(asks))
+	for i, a := range asks {
+		_, start, end := a.Days(now)
+		rows[i] = []any{a.Account.PlanID, a.Account.KeyID, int64(start), int64(end) - 1, node}
+	}
+	return all, c.many(query, rows, func(i int, scan func(...any) error) error {
+		var day int64
+		s := &all[i]
+		err := scan(&s.Used, &s.Extra, &s.Own, &day, &s.Others)
+		s.OwnDay = limit.Day(day)
+		return err
+	})
 }
 
-// use counts calls of a day.
-func (c *session) use(a limit.Account, day limit.Day, calls int64) error {
-	return c.exec("INSERT INTO usage (plan_id, key_id, day, used) VALUES (?, ?, ?, ?) "+
-		"ON CONFLICT (plan_id, key_id, day) DO UPDATE SET used = usage.used + excluded.used",
-		a.PlanID, a.KeyID, int64(day), calls)
+// use counts calls of days.
+func (c *session) use(calls ledgerRows) error {
+	var rows [][]any
+	for _, r := range calls.sorted() {
+		rows = append(rows, []any{r.account.PlanID, r.account.KeyID, int64(r.day), calls[r]})
+	}
+	return c.many("INSERT INTO usage (plan_id, key_id, day, used) VALUES (?, ?, ?, ?) "+
+		"ON CONFLICT (plan_id, key_id, day) DO UPDATE SET used = usage.used + excluded.used", rows, nil)
+}
+
+// hold counts what a node holds, since days.
+func (c *session) hold(calls ledgerRows, node string) error {
+	var rows [][]any
+	for _, r := range calls.sorted() {
+		rows = append(rows, []any{r.account.PlanID, r.account.KeyID, int64(r.day), node, calls[r]})
+	}
+	return c.many("INSERT INTO usage_held (plan_id, key_id, day, node, held) VALUES (?, ?, ?, ?, ?) "+
+		"ON CONFLICT (plan_id, key_id, day, node) DO UPDATE SET held = usage_held.held + excluded.held", rows, nil)
+}
+
+// giveBack lowers what a node holds.
+func (c *session) giveBack(calls ledgerRows, node string) error {
+	var rows [][]any
+	for _, r := range calls.sorted() {
+		rows = append(rows, []any{r.account.PlanID, r.account.KeyID, int64(r.day), node, calls[r]})
+	}
+	const where = " WHERE plan_id = ?1 AND key_id = ?2 AND day = ?3 AND node = ?4"
+	if err := c.many("DELETE FROM usage_held"+where+" AND held <= ?5", rows, nil); err != nil {
+		return err
+	}
+	return c.many("UPDATE usage_held SET held = held - ?5"+where, rows, nil)
+}
+
+// lockAccounts gives a transaction the accounts of asks to itself, where others
+// may have them, and returns the ledger's clock after it. One order for all: see
+// sorted.
+func (s *Store) lockAccounts(c *session, asks []limit.Ask) (time.Time, error) {
+	if s.cluster == nil {
+		return s.now(), nil
+	}
+	locks := make([]int64, len(asks))
+	for i, a := range asks {
+		h := fnv.New64a()
+		_, _ = h.Write([]byte(a.Account.PlanID + "/" + a.Account.KeyID))
+		locks[i] = int64(h.Sum64()) // another account's number now and then does no harm
+	}
+	slices.Sort(locks)
+	var now int64
+	_, err := c.row("SELECT weir_now() FROM (SELECT count(pg_advisory_xact_lock(n)) FROM unnest(?::bigint[]) AS n) AS held", []any{slices.Compact(locks)}, &now)
+	return fromNanos(now), err
 }
 
 // Record implements limit.Ledger.
@@ -160,12 +263,14 @@ func (s *Store) Record(ctx context.Context, b limit.Batch) error {
 	if err := b.Check(); err != nil {
 		return err
 	}
-	return s.write(ctx, func(w *session) error { return w.recordBatch(b, s.node) })
+	return s.write(ctx, s.ledger, func(w *session) error { return w.recordBatch(b, s.node) })
 }
 
 func (c *session) recordBatch(b limit.Batch, node string) error {
+	// Locked, because the same batch may still be on its way to being committed
+	// on a connection that was lost.
 	var newest int64
-	if ok, err := c.row("SELECT batch FROM node WHERE id = ?", []any{node}, &newest); !ok {
+	if ok, err := c.row("SELECT batch FROM node WHERE id = ?"+c.forUpdate, []any{node}, &newest); !ok {
 		if err == nil {
 			err = fmt.Errorf("store: this node (%s) is not among those that live", node)
 		}
@@ -177,30 +282,23 @@ func (c *session) recordBatch(b limit.Batch, node string) error {
 	if err := c.exec("UPDATE node SET batch = ? WHERE id = ?", b.Seq, node); err != nil {
 		return err
 	}
+	used, released := ledgerRows{}, ledgerRows{}
 	for _, n := range b.Counts {
 		if n.Calls > 0 {
-			if err := c.use(n.Account, n.Day, n.Calls); err != nil {
-				return err
-			}
+			used.add(n.Account, n.Day, n.Calls)
 		}
 		if n.Release > 0 {
-			if err := c.giveBack(n, node); err != nil {
-				return err
-			}
+			released.add(n.Account, n.Lease, n.Release)
 		}
+	}
+	if err := c.use(used); err != nil {
+		return err
+	}
+	if err := c.giveBack(released, node); err != nil {
+		return err
 	}
 	if b.Last {
 		return c.exec("DELETE FROM usage_held WHERE node = ?", node)
 	}
 	return nil
-}
-
-// giveBack lowers what a node holds.
-func (c *session) giveBack(n limit.Count, node string) error {
-	const where = " WHERE plan_id = ? AND key_id = ? AND day = ? AND node = ?"
-	row := []any{n.Account.PlanID, n.Account.KeyID, int64(n.Lease), node}
-	if err := c.exec("DELETE FROM usage_held"+where+" AND held <= ?", append(row, n.Release)...); err != nil {
-		return err
-	}
-	return c.exec("UPDATE usage_held SET held = held - ?"+where, append([]any{n.Release}, row...)...)
 }

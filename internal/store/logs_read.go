@@ -55,7 +55,7 @@ func (s *Store) LogGroups(ctx context.Context, prefix, part, after string, limit
 	where, args := prefixed("name", prefix)
 	args = append(args, after, part, unlimited(limit))
 	err = s.read(ctx, func(r *session) error {
-		return r.rows("SELECT name, created FROM log_group WHERE "+where+" AND name > ? AND instr(name, ?) ORDER BY name LIMIT ?", args,
+		return r.rows("SELECT name, created FROM log_group WHERE "+where+" AND name > ? AND instr(name, ?) > 0 ORDER BY name LIMIT ?", args,
 			func(scan func(...any) error) error {
 				var g LogGroup
 				var created int64
@@ -123,7 +123,7 @@ func streamsQuery(where, by string) string {
 		coalesce((SELECT min(time) FROM log_event WHERE stream_id = s.id), 0) AS first,
 		coalesce((SELECT max(time) FROM log_event WHERE stream_id = s.id), 0) AS last,
 		coalesce((SELECT ingested FROM log_event WHERE stream_id = s.id ORDER BY time DESC, seq DESC LIMIT 1), 0) AS ingested
-		FROM log_stream s WHERE s.group_id = ?)
+		FROM log_stream s WHERE s.group_id = ?) AS told
 		WHERE ` + where + " ORDER BY " + by + " LIMIT ?"
 }
 
@@ -202,8 +202,8 @@ func logsQuery(owner string, backward bool) string {
 	if backward {
 		order, behind = " DESC", "<"
 	}
-	return `SELECT s.name, e.time, e.ingested, e.seq, e.message
-		FROM log_event e CROSS JOIN log_stream s ON s.id = e.stream_id
+	return `SELECT (SELECT name FROM log_stream s WHERE s.id = e.stream_id), e.time, e.ingested, e.seq, e.message
+		FROM log_event e
 		WHERE e.` + owner + ` = ? AND e.time >= ? AND e.time < ? AND (e.time ` + behind + ` ? OR e.seq ` + behind + ` ?)
 		ORDER BY e.time` + order + `, e.seq` + order
 }
@@ -247,10 +247,10 @@ func prefixed(column, prefix string) (where string, args []any) {
 	return where, args
 }
 
-// unlimited is SQLite's LIMIT for "0: no limit".
-func unlimited(n int) int {
+// unlimited is the LIMIT for "0: no limit".
+func unlimited(n int) int64 {
 	if n <= 0 {
-		return -1
+		return math.MaxInt64
 	}
-	return n
+	return int64(n)
 }

@@ -12,7 +12,7 @@ import (
 // in their order, and are written on.
 func TestLogsMoveToGroups(t *testing.T) {
 	dir := t.TempDir()
-	old, err := openSession(dsn(dir, writing))
+	old, err := openSQLite(dsn(dir, writing))
 	if err != nil {
 		t.Fatal(err)
 	}

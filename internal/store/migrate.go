@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"fmt"
 	"time"
 )
@@ -10,7 +9,7 @@ import (
 // other program's file is changed by mistake.
 const applicationID = 0x77656972
 
-// migrations brings a database from version i to i+1. A migration that has
+// migrations brings a SQLite database from version i to i+1. A migration that has
 // been released is never edited; a change is a new one at the end.
 var migrations = []string{schema1, schema2, schema3, schema4}
 
@@ -198,7 +197,7 @@ func (c *session) migrate(path string, migrations []string, now time.Time) error
 	for i := version; i < len(migrations); i++ {
 		err := c.transact(func() error {
 			// Not prepared: a migration is many statements.
-			if _, err := c.conn.ExecContext(context.Background(), migrations[i]); err != nil {
+			if err := c.script(migrations[i]); err != nil {
 				return err
 			}
 			if i == 0 {
@@ -206,9 +205,7 @@ func (c *session) migrate(path string, migrations []string, now time.Time) error
 					return err
 				}
 			}
-			_, err := c.conn.ExecContext(context.Background(),
-				fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d", applicationID, i+1))
-			return err
+			return c.script(fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d", applicationID, i+1))
 		})
 		if err != nil {
 			return fmt.Errorf("store: cannot bring %s to schema version %d: %w", path, i+1, err)

@@ -2,16 +2,17 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 // What a data folder holds: the database, and a folder of function code.
@@ -32,9 +33,10 @@ const Restoring = "restoring"
 // is removed when the folder is opened.
 const Temporary = "tmp-"
 
-// Open opens the data folder, making what is missing, and brings its schema
-// up to date. It fails when another process has the folder open and when the
-// database was written by a newer version.
+// Open opens the data folder, making what is missing, and brings the database's
+// schema up to date. It fails when another process has the folder open and when
+// the database was written by a newer version. It asks PostgreSQL once: an error
+// that is ErrUnreachable can be gone a moment later.
 func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	if o.Dir == "" {
 		return nil, errors.New("store: no data folder given")
@@ -49,6 +51,9 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
 	if err := os.MkdirAll(filepath.Join(dir, CodeFolder), 0o700); err != nil {
 		return nil, failed(fmt.Errorf("cannot make the data folder: %w", err))
 	}
@@ -57,29 +62,34 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 		return nil, err
 	}
 	s := &Store{
-		dir: dir, now: o.Now, lock: lock, node: uuid.NewString(),
-		turn:      make(chan struct{}, 1),
-		readers:   make(chan *session, max(4, 2*runtime.GOMAXPROCS(0))),
+		dir: dir, now: o.Now, lock: lock, node: randomNode(), started: o.Now(), logger: o.Logger,
 		spends:    make(chan *spendOp),
 		spendDone: make(chan struct{}),
 		closing:   make(chan struct{}),
 	}
-	if err := s.open(); err != nil {
-		if s.writer != nil {
-			s.writer.close()
+	if err := s.open(o.Database); err != nil {
+		for _, l := range s.lanes() {
+			if l != nil {
+				l.close()
+			}
 		}
 		lock.Close()
 		return nil, err
 	}
-	for range cap(s.readers) {
-		s.readers <- nil
-	}
-	s.release()
 	go s.spendLoop()
+	if s.cluster != nil {
+		s.cluster.running.Go(s.beat)
+	}
 	return s, nil
 }
 
-func (s *Store) open() error {
+func randomNode() string {
+	var id [8]byte
+	_, _ = rand.Read(id[:]) // never fails
+	return hex.EncodeToString(id[:])
+}
+
+func (s *Store) open(database string) error {
 	if _, err := os.Lstat(filepath.Join(s.dir, Restoring)); err == nil {
 		return fmt.Errorf("store: a restore into %s was cut short: remove that folder and restore again", s.dir)
 	}
@@ -88,6 +98,13 @@ func (s *Store) open() error {
 			return fmt.Errorf("store: %w", err)
 		}
 	}
+	if database != "" {
+		return s.openPostgres(database)
+	}
+	return s.openSQLite()
+}
+
+func (s *Store) openSQLite() error {
 	// SQLite would make the file readable for everybody; its other files take
 	// their mode from this one.
 	path := filepath.Join(s.dir, DatabaseFile)
@@ -99,21 +116,28 @@ func (s *Store) open() error {
 	if err := syncFolder(s.dir); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
-	if s.writer, err = openSession(dsn(s.dir, writing)); err != nil {
+	w, err := openSQLite(dsn(s.dir, writing))
+	if err != nil {
 		return failed(fmt.Errorf("cannot open %s: %w", path, err))
 	}
+	s.updates = newLane(w)
+	s.ledger, s.rest = s.updates, s.updates
 	if err := s.checkPragmas(); err != nil {
 		return err
 	}
-	if err := s.writer.migrate(path, migrations, s.now()); err != nil {
+	if err := w.migrate(path, migrations, s.now()); err != nil {
 		return err
 	}
+	s.readers = make(chan *session, max(4, 2*runtime.GOMAXPROCS(0)))
+	for range cap(s.readers) {
+		s.readers <- lazySession(&sqliteDialect, 0, connectSQLite(dsn(s.dir, reading)))
+	}
 	// Who holds the folder is the only one that lives.
-	return s.writer.transact(func() error {
-		if err := s.writer.exec("DELETE FROM node"); err != nil {
+	return w.transact(func() error {
+		if err := w.exec("DELETE FROM node"); err != nil {
 			return err
 		}
-		return s.writer.exec("INSERT INTO node (id, batch) VALUES (?, 0)", s.node)
+		return w.exec("INSERT INTO node (id, batch) VALUES (?, 0)", s.node)
 	})
 }
 
@@ -122,7 +146,7 @@ func (s *Store) open() error {
 func (s *Store) checkPragmas() error {
 	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1"} {
 		var got string
-		if _, err := s.writer.row("PRAGMA "+pragma, nil, &got); err != nil {
+		if _, err := s.updates.row("PRAGMA "+pragma, nil, &got); err != nil {
 			return err
 		}
 		if got != want {

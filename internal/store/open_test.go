@@ -20,6 +20,7 @@ import (
 	"weir/internal/catalog"
 	"weir/internal/limit"
 	"weir/internal/store"
+	"weir/internal/store/storetest"
 	"weir/internal/telemetry"
 )
 
@@ -28,7 +29,7 @@ func TestMain(m *testing.M) {
 		child(os.Getenv(childDir))
 		return
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(storetest.Main{M: m})
 }
 
 // refused opens a folder that cannot be opened and returns why.

@@ -11,7 +11,7 @@ import (
 
 // What a node reads at its start: every key and every membership. Row by row
 // through database/sql that is the greater part of a start. So what is needed
-// of a row is one narrow text in an index of its own (its face), SQLite joins
+// of a row is one narrow text in an index of its own (its face), the database joins
 // thousands of them to one text, and that is taken apart here. "/" ends a
 // part: no part of an entry's key contains it.
 
@@ -28,24 +28,6 @@ type face struct {
 	bound, after, between string
 	rows                  int // in a chunk
 }
-
-func faceOf(table, index, expression string) face {
-	from := " FROM " + table + " INDEXED BY " + index + " WHERE " + expression + " > ?"
-	joined := "SELECT group_concat(" + expression + ", '')" + from
-	return face{
-		bound:   "SELECT " + expression + from + " ORDER BY " + expression + " LIMIT 1 OFFSET ?",
-		after:   joined,
-		between: joined + " AND " + expression + " <= ?",
-		rows:    8192,
-	}
-}
-
-// The expressions are those of the indexes in the schema, to the letter:
-// otherwise SQLite computes them anew from the table.
-var (
-	keyFace  = faceOf("api_key", "api_key_face", "CAST(digest || enabled || id || '/' AS BLOB)")
-	linkFace = faceOf("usage_plan_key", "usage_plan_key_face", "CAST(plan_id || '/' || key_id || '/' || added || '/' AS BLOB)")
-)
 
 var errFace = errors.New("store: an index of the database is damaged: restore a backup")
 
@@ -80,7 +62,7 @@ func (tx *Tx) chunks(f face, fn func(text string) error) error {
 // EachKey streams every key, in the order of their digests. An error of fn
 // ends it and is returned.
 func (tx *Tx) EachKey(fn func(KeyRow) error) error {
-	return tx.chunks(keyFace, func(text string) error {
+	return tx.chunks(tx.db.keyFace, func(text string) error {
 		for len(text) > 0 {
 			var row KeyRow
 			if len(text) < len(row.Digest)+1 {
@@ -106,7 +88,7 @@ func (tx *Tx) EachKey(fn func(KeyRow) error) error {
 // fn ends it and is returned.
 func (tx *Tx) EachLink(fn func(catalog.UsagePlanKey) error) error {
 	var l catalog.UsagePlanKey
-	return tx.chunks(linkFace, func(text string) error {
+	return tx.chunks(tx.db.linkFace, func(text string) error {
 		for len(text) > 0 {
 			plan, rest, _ := strings.Cut(text, "/")
 			key, rest, _ := strings.Cut(rest, "/")

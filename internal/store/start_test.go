@@ -13,10 +13,10 @@ import (
 func TestQueryPlans(t *testing.T) {
 	s := openStore(t)
 	for _, c := range []struct{ query, want string }{
-		{keyFace.bound, "COVERING INDEX api_key_face"},
-		{keyFace.between, "COVERING INDEX api_key_face"},
-		{linkFace.bound, "COVERING INDEX usage_plan_key_face"},
-		{linkFace.between, "COVERING INDEX usage_plan_key_face"},
+		{sqliteDialect.keyFace.bound, "COVERING INDEX api_key_face"},
+		{sqliteDialect.keyFace.between, "COVERING INDEX api_key_face"},
+		{sqliteDialect.linkFace.bound, "COVERING INDEX usage_plan_key_face"},
+		{sqliteDialect.linkFace.between, "COVERING INDEX usage_plan_key_face"},
 		{"SELECT * FROM api_key k WHERE k.customer_id = 'c' AND k.seq < 5 ORDER BY k.seq DESC LIMIT 3", "INDEX api_key_customer (customer_id=? AND seq<?)"},
 		{"SELECT * FROM api_key k WHERE k.name >= 'a' AND k.name < 'b' ORDER BY k.seq DESC LIMIT 3", "INDEX api_key_name (name>? AND name<?)"},
 		{"SELECT * FROM api_key k ORDER BY k.seq DESC LIMIT 3", "SCAN k"},
@@ -30,7 +30,7 @@ func TestQueryPlans(t *testing.T) {
 		{logsQuery("stream_id", true), "INDEX log_event_stream (stream_id=? AND time>? AND time<?)"},
 	} {
 		plan := ""
-		err := s.write(t.Context(), func(w *session) error {
+		err := s.write(t.Context(), s.rest, func(w *session) error {
 			unset := make([]any, strings.Count(c.query, "?")) // a plan does not depend on them
 			return w.rows("EXPLAIN QUERY PLAN "+c.query, unset, func(scan func(...any) error) error {
 				var id, parent, unused int
@@ -72,7 +72,7 @@ func TestChunks(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, rows := range []int{1, 7, n / 2, n - 1, n, n + 1, 8192} {
-		f, got, chunks := keyFace, "", 0
+		f, got, chunks := sqliteDialect.keyFace, "", 0
 		f.rows = rows
 		err := s.View(t.Context(), func(tx *Tx) error {
 			return tx.chunks(f, func(text string) error {

@@ -1,5 +1,6 @@
-// Package store keeps what is configured, what was spent and what was logged,
-// in one SQLite database and a folder of function code.
+// Package store keeps what is configured, what was spent and what was logged:
+// in one SQLite database and a folder of function code, or, for several nodes,
+// in PostgreSQL.
 //
 // Everything goes through View (one snapshot to read) and Update (one change:
 // prepared by every watcher, committed durably, published by every watcher,
@@ -10,10 +11,11 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"weir/internal/limit"
@@ -24,29 +26,39 @@ var ErrClosed = errors.New("store: the store is closed")
 
 // Options of Open.
 type Options struct {
-	Dir string           // data folder; made, with mode 0700, when missing
-	Now func() time.Time // the wall clock; nil: time.Now
+	Dir string // data folder; made, with mode 0700, when missing
+
+	// Database is the URL of a PostgreSQL database, which any number of nodes
+	// share, each with a data folder of its own:
+	// postgres://USER:PASSWORD@HOST:PORT/NAME. What it leaves out is taken from
+	// PGPASSWORD, a password file and their kin. "" is SQLite in the data folder.
+	Database string
+
+	Now    func() time.Time // the wall clock, with SQLite; nil: time.Now
+	Logger *slog.Logger     // nil: discards
 }
 
-// Store is an open data folder. Its methods may be called from many
-// goroutines, except Watch. The zero value is of no use: see Open.
+// Store is an open data folder, with its database. Its methods may be called
+// from many goroutines, except Watch. The zero value is of no use: see Open.
 type Store struct {
 	dir      string
 	now      func() time.Time
-	node     string // this process, from now to its end; a restart is another one
 	lock     *os.File
+	node     string
+	started  time.Time
+	logger   *slog.Logger
 	watchers []Watcher
 
-	// turn holds one token: whoever took it owns writer until the token is
-	// put back. Receivers of a channel are served in the order they came, so
-	// neither updates nor spends starve each other.
-	turn   chan struct{}
-	writer *session
-	// unpublished is set, under turn, when a watcher broke off while it
-	// published: this node then no longer acts by what is stored.
-	unpublished error
+	updates *lane         // changes
+	ledger  *lane         // what is spent
+	rest    *lane         // logs, code, buckets
+	readers chan *session // one place a reader, each connects when it is first used
 
-	readers chan *session // one place a reader; nil: not opened yet
+	// unpublished is set when a watcher broke off while it published: this
+	// node then no longer acts by what is stored.
+	unpublished atomic.Pointer[error]
+
+	cluster *cluster // nil with SQLite
 
 	spends    chan *spendOp
 	spendDone chan struct{}
@@ -65,49 +77,46 @@ func (s *Store) Close() error {
 	s.closeOnce.Do(func() {
 		close(s.closing)
 		<-s.spendDone
-		<-s.turn // never put back
 		var errs []error
-		for range cap(s.readers) {
-			if r := <-s.readers; r != nil {
-				errs = append(errs, r.close())
-			}
+		if s.cluster != nil {
+			errs = append(errs, s.leave())
 		}
-		// Not needed for safety: it spares the next start the reading of the
-		// log and leaves one file to copy.
-		errs = append(errs, s.writer.exec("PRAGMA wal_checkpoint(TRUNCATE)"), s.writer.close(), s.lock.Close())
-		s.closeErr = errors.Join(errs...)
+		for _, l := range s.lanes() {
+			<-l.turn // never put back
+		}
+		for range cap(s.readers) {
+			errs = append(errs, (<-s.readers).close())
+		}
+		if s.cluster == nil {
+			// Not needed for safety: it spares the next start the reading of
+			// the log and leaves one file to copy.
+			errs = append(errs, s.updates.exec("PRAGMA wal_checkpoint(TRUNCATE)"))
+		}
+		for _, l := range s.lanes() {
+			errs = append(errs, l.close())
+		}
+		s.closeErr = errors.Join(append(errs, s.lock.Close())...)
 	})
 	return s.closeErr
 }
 
+// lanes are the lanes, each once.
+func (s *Store) lanes() []*lane {
+	if s.cluster == nil {
+		return []*lane{s.updates}
+	}
+	return []*lane{s.updates, s.ledger, s.rest}
+}
+
+// Node names this process's time with the database: 16 hexadecimal digits, new
+// at each Open. A restarted server is another node.
+func (s *Store) Node() string { return s.node }
+
+// Shared says whether other nodes may have the database open.
+func (s *Store) Shared() bool { return s.cluster != nil }
+
 // codeDir is where function code lies.
 func (s *Store) codeDir() string { return filepath.Join(s.dir, CodeFolder) }
-
-// acquire waits for the turn to write.
-func (s *Store) acquire(ctx context.Context) error {
-	if err := s.refuse(ctx); err != nil {
-		return err
-	}
-	select {
-	case <-s.turn:
-		return nil
-	case <-s.closing:
-		return ErrClosed
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// release passes the turn on, with a connection that works.
-func (s *Store) release() {
-	if s.writer.broken {
-		if w, err := openSession(dsn(s.dir, writing)); err == nil {
-			s.writer.close()
-			s.writer = w
-		}
-	}
-	s.turn <- struct{}{}
-}
 
 // refuse says why a call is not begun. A select alone would pick any of the
 // ready cases.
@@ -120,17 +129,7 @@ func (s *Store) refuse(ctx context.Context) error {
 	}
 }
 
-// write runs fn in a transaction of its own, without watchers, and commits it
-// durably.
-func (s *Store) write(ctx context.Context, fn func(*session) error) (err error) {
-	if err := s.acquire(ctx); err != nil {
-		return err
-	}
-	defer s.release()
-	return s.writer.transact(func() error { return fn(s.writer) })
-}
-
-// read lends a reading connection to fn.
+// read lends a reading connection to fn, which sees one state of the database.
 func (s *Store) read(ctx context.Context, fn func(*session) error) error {
 	if err := s.refuse(ctx); err != nil {
 		return err
@@ -144,33 +143,32 @@ func (s *Store) read(ctx context.Context, fn func(*session) error) error {
 		return ctx.Err()
 	}
 	defer func() { s.readers <- r }()
-	if r == nil {
-		opened, err := openSession(dsn(s.dir, reading))
-		if err != nil {
-			return failed(fmt.Errorf("cannot open a connection to read: %w", err))
-		}
-		r = opened
-	}
-	err := fn(r)
-	if r.broken {
-		r.close()
-		r = nil
-	}
-	return err
+	r.until, _ = ctx.Deadline()
+	return r.snapshot(func() error { return fn(r) })
 }
 
 // View gives fn one consistent snapshot to read. A View that begins after an
-// Update returned sees that Update. fn must not call View, Update or Close,
-// and nothing of tx may be used after it returned.
+// Update of this node returned sees that Update. fn must not call View, Update
+// or Close, and nothing of tx may be used after it returned.
 func (s *Store) View(ctx context.Context, fn func(*Tx) error) error {
 	return s.read(ctx, func(r *session) error {
-		if err := r.exec("BEGIN"); err != nil {
+		now, err := s.clock(r)
+		if err != nil {
 			return err
 		}
-		tx := &Tx{ctx: ctx, db: r, now: s.now()}
-		// Deferred, because fn may panic and the connection is used again.
-		defer r.rollback()
+		tx := &Tx{ctx: ctx, db: r, now: now}
 		defer tx.end()
 		return fn(tx)
 	})
+}
+
+// clock is one instant by the database's clock: the nodes of a cluster have
+// no other in common. With SQLite it is this machine's.
+func (s *Store) clock(c *session) (time.Time, error) {
+	if s.cluster == nil {
+		return s.now(), nil
+	}
+	var now int64
+	_, err := c.row("SELECT weir_now()", nil, &now)
+	return fromNanos(now), err
 }

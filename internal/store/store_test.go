@@ -33,6 +33,52 @@ func TestSQLite(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) *store.Store { return open(t, t.TempDir()) })
 }
 
+// fresh is a database on which a store was opened and closed, as a new one is.
+// To copy it is faster than to make the schema.
+var fresh string
+
+// newDatabase makes a database for a test.
+func newDatabase(t testing.TB) string {
+	t.Helper()
+	p := storetest.SharedPostgres(t)
+	if fresh == "" {
+		fresh = p.Database(t)
+		s, err := store.Open(context.Background(), store.Options{Dir: t.TempDir(), Database: fresh})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return p.Copy(t, fresh)
+}
+
+// onPostgres opens a store on a database of its own.
+func onPostgres(t testing.TB) *store.Store {
+	t.Helper()
+	return openDatabase(t, newDatabase(t))
+}
+
+// openDatabase opens a node on a database.
+func openDatabase(t testing.TB, database string) *store.Store {
+	t.Helper()
+	s, err := store.Open(context.Background(), store.Options{Dir: t.TempDir(), Database: database})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func TestPostgres(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) *store.Store { return onPostgres(t) })
+}
+
 // TestLedger holds the store to what limit.Ledger promises.
 func TestLedger(t *testing.T) {
 	used := func(l limit.Ledger, a limit.Account, from, to limit.Day) (n int64) {

@@ -33,7 +33,8 @@ type changed struct {
 	key  string
 }
 
-// Now is one instant for the whole transaction.
+// Now is one instant for the whole transaction, by the database's clock where
+// several nodes share it.
 func (tx *Tx) Now() time.Time { return tx.now }
 
 func (tx *Tx) end() { tx.over = true }
@@ -123,5 +124,5 @@ func (tx *Tx) SetMeta(name string, value []byte) error {
 	if value == nil {
 		return tx.exec("DELETE FROM meta WHERE name = ?", name)
 	}
-	return tx.exec("INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value", name, value)
+	return tx.exec("INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", name, value)
 }

@@ -9,7 +9,7 @@ import (
 	"weir/internal/catalog"
 )
 
-// How writes share the one connection that writes.
+// How writes share SQLite's one connection that writes.
 //
 // An Update has a transaction of its own, and its publishes run before the
 // next write begins. Several Updates in one commit would be cheaper, but then
@@ -20,6 +20,10 @@ import (
 // is not worth a shared fsync. Spends are frequent and touch no watcher: they
 // are grouped, as many as wait, in one commit (see ledger.go). The turn
 // alternates between the two, so neither starves.
+//
+// On PostgreSQL the same holds for the whole cluster: an Update holds a lock of
+// the database until it is committed, and is told first what other nodes did
+// (see follow.go).
 
 // Change is one entry before and after one Update; nil means absent. New is
 // the value that was put (always the plain value, never a pointer).
@@ -54,37 +58,59 @@ func (e *PanicError) Error() string { return fmt.Sprintf("store: an update panic
 // Update runs fn, gives the changes it made to every watcher, commits durably,
 // lets every watcher publish, and returns. An error of fn or of a watcher
 // rolls back and is returned as it is; a panic of either becomes a
-// *PanicError. When ctx ends while the Update waits for its turn it is not
+// *PanicError. On PostgreSQL an error can leave open whether the change was
+// stored, and says so then: this node acts by what is stored within a second,
+// as the others do. When ctx ends while the Update waits for its turn it is not
 // run; once it runs it is completed. fn runs on the caller's goroutine, must
 // not call View, Update, Spend or Close, and nothing of tx may be used after
 // it returned.
 func (s *Store) Update(ctx context.Context, fn func(*Tx) error) error {
-	if err := s.acquire(ctx); err != nil {
+	if err := s.acquire(ctx, s.updates); err != nil {
 		return err
 	}
-	defer s.release()
-	if s.unpublished != nil {
-		return s.unpublished
+	defer s.updates.release()
+	if err := s.unpublished.Load(); err != nil {
+		return *err
 	}
-	tx := &Tx{ctx: ctx, db: s.writer, now: s.now(), node: s.node, writable: true}
+	w := s.updates.session
+	tx := &Tx{ctx: ctx, db: w, node: s.node, writable: true}
 	var publishes []func()
-	if err := s.writer.transact(func() (err error) {
-		publishes, err = s.prepare(tx, fn)
+	var place int64
+	if err := w.transact(func() (err error) {
+		if err = s.enter(tx); err != nil {
+			return err
+		}
+		if publishes, err = s.prepare(tx, fn); err != nil {
+			return err
+		}
+		place, err = s.announce(w, tx.collected())
 		return err
 	}); err != nil {
 		return err
 	}
-	return s.publish(publishes)
+	s.publish(publishes)
+	s.arrived(place)
+	return nil
+}
+
+// enter gives a transaction its instant. In a cluster one Update runs at a
+// time, and it begins with what the others did.
+func (s *Store) enter(tx *Tx) (err error) {
+	if s.cluster != nil {
+		if err := tx.db.exec(lockUpdates); err != nil {
+			return err
+		}
+	}
+	if tx.now, err = s.clock(tx.db); err != nil || s.cluster == nil {
+		return err
+	}
+	return s.catchUp(tx.ctx, tx.db, tx.now)
 }
 
 // prepare runs fn and the watchers.
 func (s *Store) prepare(tx *Tx, fn func(*Tx) error) (publishes []func(), err error) {
 	defer tx.end()
-	defer func() {
-		if v := recover(); v != nil {
-			err = &PanicError{Value: v, Stack: debug.Stack()}
-		}
-	}()
+	defer recovered(&err)
 	if err := fn(tx); err != nil {
 		return nil, err
 	}
@@ -93,6 +119,19 @@ func (s *Store) prepare(tx *Tx, fn func(*Tx) error) (publishes []func(), err err
 	if tx.failed != nil {
 		return nil, tx.failed
 	}
+	return s.tell(tx)
+}
+
+// recovered makes a panic an error. It is deferred.
+func recovered(err *error) {
+	if v := recover(); v != nil {
+		*err = &PanicError{Value: v, Stack: debug.Stack()}
+	}
+}
+
+// tell gives the watchers what was changed in tx, and collects what publishes
+// it.
+func (s *Store) tell(tx *Tx) (publishes []func(), err error) {
 	changes := tx.collected()
 	if len(changes) == 0 {
 		return nil, nil
@@ -113,16 +152,16 @@ func (s *Store) prepare(tx *Tx, fn func(*Tx) error) (publishes []func(), err err
 // publish runs what the watchers prepared. A panic leaves this node in a state
 // that is not what is stored: it goes on to the caller, and no further change
 // is taken until a restart builds the state anew.
-func (s *Store) publish(publishes []func()) error {
+func (s *Store) publish(publishes []func()) {
 	done := false
 	defer func() {
 		if !done {
-			s.unpublished = errors.New("store: an earlier change is stored but could not be published: restart the server")
+			err := errors.New("store: an earlier change is stored but could not be published: restart the server")
+			s.unpublished.Store(&err)
 		}
 	}()
 	for _, p := range publishes {
 		p()
 	}
 	done = true
-	return nil
 }

@@ -33,7 +33,7 @@ func (s *Store) Usage(ctx context.Context, planID, keyID string, from, to limit.
 	query := "SELECT key_id, day, sum(used), sum(extra), sum(lost) FROM (" +
 		"SELECT key_id, day, used, 0 AS extra, 0 AS lost FROM usage" + where +
 		" UNION ALL SELECT key_id, day, 0, extra, 0 FROM usage_grant" + where +
-		" UNION ALL SELECT key_id, day, 0, 0, held FROM usage_held" + where + " AND node NOT IN (SELECT id FROM node)" +
+		" UNION ALL SELECT key_id, day, 0, 0, held FROM usage_held" + where + " AND node NOT IN (" + s.updates.alive + ")" +
 		") AS days GROUP BY key_id, day ORDER BY key_id, day"
 	var all []DayUsage
 	err := s.read(ctx, func(r *session) error {
@@ -57,14 +57,15 @@ func (tx *Tx) GrantUsage(a limit.Ask, remaining int64) error {
 	if err := tx.usable(true); err != nil {
 		return err
 	}
-	s, err := tx.db.standing(a, tx.now, tx.node)
+	standings, err := tx.db.standings([]limit.Ask{a}, tx.now, tx.node)
 	if err != nil {
 		return tx.fail(err)
 	}
+	s := standings[0]
 	day, start, end := a.Days(tx.now)
 	var living int64
 	if _, err := tx.row("SELECT coalesce(sum(held), 0) FROM usage_held WHERE plan_id = ? AND key_id = ? AND day BETWEEN ? AND ? "+
-		"AND node IN (SELECT id FROM node)",
+		"AND node IN ("+tx.db.mayAct+")",
 		[]any{a.Account.PlanID, a.Account.KeyID, int64(start), int64(end) - 1}, &living); err != nil {
 		return err
 	}

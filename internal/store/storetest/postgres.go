@@ -288,22 +288,33 @@ func (p *Postgres) Log(t testing.TB) string {
 // goes with the server.
 func (p *Postgres) Database(t testing.TB) string {
 	t.Helper()
+	return p.Copy(t, p.url("template1"))
+}
+
+// Copy makes a database with what is in another, which nobody has open.
+func (p *Postgres) Copy(t testing.TB, database string) string {
+	t.Helper()
 	p.names++
 	name := fmt.Sprint("weir", p.names)
-	if err := p.query("postgres", "CREATE DATABASE "+name); err != nil {
+	if err := p.query("postgres", "CREATE DATABASE "+name+" TEMPLATE "+nameOf(t, database)); err != nil {
 		t.Fatal(err)
 	}
 	return p.url(name)
 }
 
-// Exec runs SQL on a database by its URL.
-func (p *Postgres) Exec(t testing.TB, database, sql string) {
+func nameOf(t testing.TB, database string) string {
 	t.Helper()
 	u, err := url.Parse(database)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.query(strings.TrimPrefix(u.Path, "/"), sql); err != nil {
+	return strings.TrimPrefix(u.Path, "/")
+}
+
+// Exec runs SQL on a database by its URL.
+func (p *Postgres) Exec(t testing.TB, database, sql string) {
+	t.Helper()
+	if err := p.query(nameOf(t, database), sql); err != nil {
 		t.Fatalf("%s: %v", sql, err)
 	}
 }

@@ -1,0 +1,163 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A node is alive while its row was seen not long ago, by the database's clock.
+const (
+	beatEvery = time.Second
+	aliveFor  = 5 * time.Second
+	// What is remembered of nodes that are gone.
+	nodeKept = 60 * 24 * time.Hour
+)
+
+// cluster is what a store has besides when it shares its database.
+type cluster struct {
+	beats    *session // says that this node is alive
+	follower *session // hears of changes
+
+	place   atomic.Int64 // the last change that this node acts by, set under the turn of updates; 0: it does not follow
+	trouble atomic.Pointer[error]
+	failed  chan error
+
+	serving context.Context // until Close
+	stop    context.CancelFunc
+	running sync.WaitGroup
+}
+
+func newCluster() *cluster {
+	c := &cluster{failed: make(chan error, 1)}
+	c.serving, c.stop = context.WithCancel(context.Background())
+	return c
+}
+
+// Node is a process that has, or had, the database open.
+type Node struct {
+	ID      string // of Store.Node
+	Name    string // of its machine
+	Started time.Time
+	Seen    time.Time // when it last said that it is there
+	Alive   bool      // seen within five seconds, and not ended
+	Ended   bool      // by a clean stop
+}
+
+// Nodes reads the nodes of a cluster, the oldest first, by the database's
+// clock. With SQLite there is this one.
+func (s *Store) Nodes(ctx context.Context) (all []Node, err error) {
+	if s.cluster == nil {
+		return []Node{{ID: s.node, Name: hostname(), Started: s.started, Seen: s.now(), Alive: true}}, s.refuse(ctx)
+	}
+	err = s.read(ctx, func(r *session) error {
+		all = nil
+		return r.rows("SELECT id, name, started, seen, ended, weir_now() FROM node JOIN beat USING (id) ORDER BY started, id", nil, func(scan func(...any) error) error {
+			var n Node
+			var started, seen, ended, now int64
+			err := scan(&n.ID, &n.Name, &started, &seen, &ended, &now)
+			n.Started, n.Seen, n.Ended = fromNanos(started), fromNanos(seen), ended != 0
+			n.Alive = !n.Ended && now-seen < int64(aliveFor)
+			all = append(all, n)
+			return err
+		})
+	})
+	return all, err
+}
+
+func hostname() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "unknown"
+	}
+	return name
+}
+
+// join registers this node.
+func (s *Store) join() error {
+	b := s.cluster.beats
+	return b.transact(func() error {
+		if err := b.seen(s.node); err != nil {
+			return err
+		}
+		return b.exec("INSERT INTO node (id, name, started, ended, batch) VALUES (?, ?, weir_now(), 0, 0)", s.node, hostname())
+	})
+}
+
+// seen says that a node is alive.
+func (c *session) seen(node string) error {
+	return c.exec("INSERT INTO beat (id, seen) VALUES (?, weir_now()) ON CONFLICT (id) DO UPDATE SET seen = excluded.seen", node)
+}
+
+// beat says each second that this node is alive, and now and then removes what
+// no node needs any more.
+func (s *Store) beat() {
+	tick := time.NewTicker(beatEvery)
+	defer tick.Stop()
+	for n := 1; ; n++ {
+		select {
+		case <-s.cluster.serving.Done():
+			return
+		case <-tick.C:
+		}
+		b := s.cluster.beats
+		err := b.transact(func() error {
+			err := b.seen(s.node)
+			if err == nil && n%60 == 0 {
+				err = b.trim()
+			}
+			return err
+		})
+		if err != nil {
+			s.logger.Error("saying that this node is alive; it is tried again", "error", err)
+		}
+	}
+}
+
+// leave ends what runs beside the calls, and marks a clean stop.
+func (s *Store) leave() error {
+	c := s.cluster
+	c.stop()
+	c.running.Wait()
+	err := c.beats.transact(func() error {
+		return c.beats.exec("UPDATE node SET ended = weir_now() WHERE id = ?", s.node)
+	})
+	return errors.Join(err, c.beats.close(), c.follower.close())
+}
+
+// Failed tells, at most once, why this node must not go on: it can no longer
+// follow what other nodes change, and would act by what is not true any more.
+// A restart reads everything anew.
+func (s *Store) Failed() <-chan error {
+	if s.cluster == nil {
+		return nil
+	}
+	return s.cluster.failed
+}
+
+// fail ends this node's following for good.
+func (s *Store) fail(err error) {
+	select {
+	case s.cluster.failed <- err:
+	default: // it is told already
+	}
+}
+
+// Ready says why this node should get no calls: nil, or what is the matter.
+func (s *Store) Ready(ctx context.Context) error {
+	if err := s.unpublished.Load(); err != nil {
+		return *err
+	}
+	if s.cluster != nil {
+		if err := s.cluster.trouble.Load(); err != nil {
+			return *err
+		}
+	}
+	return s.View(ctx, func(tx *Tx) error {
+		_, err := tx.Meta("")
+		return err
+	})
+}
