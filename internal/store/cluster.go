@@ -80,10 +80,10 @@ func hostname() string {
 func (s *Store) join() error {
 	b := s.cluster.beats
 	return b.transact(func() error {
-		if err := b.seen(s.node); err != nil {
+		if err := b.exec("INSERT INTO node (id, name, started, ended, batch) VALUES (?, ?, weir_now(), 0, 0)", s.node, hostname()); err != nil {
 			return err
 		}
-		return b.exec("INSERT INTO node (id, name, started, ended, batch) VALUES (?, ?, weir_now(), 0, 0)", s.node, hostname())
+		return b.seen(s.node)
 	})
 }
 

@@ -256,7 +256,8 @@ func TestNodes(t *testing.T) {
 		t.Errorf("after a clean stop %q are alive, want %q", got, want)
 	}
 	// As of a node that was killed.
-	storetest.SharedPostgres(t).Exec(t, database, "INSERT INTO weir.node (id, name, started, seen, ended) VALUES ('gone', 'x', 1, weir.weir_now() - 6000000000, 0)")
+	storetest.SharedPostgres(t).Exec(t, database, "INSERT INTO weir.node (id, name, started, ended, batch) VALUES ('gone', 'x', 1, 0, 0);"+
+		"INSERT INTO weir.beat (id, seen) VALUES ('gone', weir.weir_now() - 6000000000)")
 	if got, want := alive(), []string{one.Node()}; !slices.Equal(got, want) {
 		t.Errorf("with one that was killed %q are alive, want %q", got, want)
 	}

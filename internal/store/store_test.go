@@ -81,30 +81,39 @@ func TestPostgres(t *testing.T) {
 
 // TestLedger holds the store to what limit.Ledger promises.
 func TestLedger(t *testing.T) {
-	used := func(l limit.Ledger, a limit.Account, from, to limit.Day) (n int64) {
-		days, err := l.(*store.Store).Usage(t.Context(), a.PlanID, a.KeyID, from, to)
-		if err != nil {
-			t.Error(err)
-		}
-		for _, d := range days {
-			n += d.Used
-		}
-		return n
-	}
-	dirs := map[limit.Ledger]string{}
-	at := func(t *testing.T, dir string) limit.Ledger {
-		s := open(t, dir)
-		dirs[s] = dir
+	t.Run("SQLite", func(t *testing.T) {
+		testLedger(t, func(t *testing.T) string { return t.TempDir() }, func(t *testing.T, dir string) *store.Store { return open(t, dir) })
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		testLedger(t, func(t *testing.T) string { return newDatabase(t) }, func(t *testing.T, database string) *store.Store { return openDatabase(t, database) })
+	})
+}
+
+// testLedger runs the suite on databases that are made and opened by name.
+func testLedger(t *testing.T, fresh func(*testing.T) string, open func(*testing.T, string) *store.Store) {
+	names := map[limit.Ledger]string{}
+	at := func(t *testing.T, name string) limit.Ledger {
+		s := open(t, name)
+		names[s] = name
 		return s
 	}
 	limittest.TestLedger(t, limittest.Subject{
-		Open: func(t *testing.T) limit.Ledger { return at(t, t.TempDir()) },
+		Open: func(t *testing.T) limit.Ledger { return at(t, fresh(t)) },
 		Restart: func(t *testing.T, l limit.Ledger) limit.Ledger {
 			if err := l.(*store.Store).Close(); err != nil { // its limiter said nothing before
 				t.Fatal(err)
 			}
-			return at(t, dirs[l])
+			return at(t, names[l])
 		},
-		Used: used,
+		Used: func(l limit.Ledger, a limit.Account, from, to limit.Day) (n int64) {
+			days, err := l.(*store.Store).Usage(t.Context(), a.PlanID, a.KeyID, from, to)
+			if err != nil {
+				t.Error(err)
+			}
+			for _, d := range days {
+				n += d.Used
+			}
+			return n
+		},
 	})
 }
