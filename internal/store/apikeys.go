@@ -164,6 +164,10 @@ func (tx *Tx) putKey(k catalog.APIKey) error {
 	if k.Previous != [32]byte{} {
 		previous = k.Previous[:]
 	}
+	hasTerms := 0
+	if k.HasTerms() {
+		hasTerms = 1
+	}
 	err = tx.exec(`INSERT INTO api_key (id, digest, enabled, name, description, customer_id, created, updated, sealed, tags, previous, has_terms)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET digest = excluded.digest, enabled = excluded.enabled, name = excluded.name,
@@ -171,7 +175,7 @@ func (tx *Tx) putKey(k catalog.APIKey) error {
 			updated = excluded.updated, sealed = excluded.sealed, tags = excluded.tags,
 			previous = excluded.previous, has_terms = excluded.has_terms`,
 		k.ID, k.Digest[:], k.Enabled, k.Name, k.Description, k.CustomerID, nanos(k.CreatedDate), nanos(k.LastUpdatedDate), k.Sealed, tags,
-		previous, k.HasTerms())
+		previous, hasTerms)
 	if err != nil {
 		return err
 	}

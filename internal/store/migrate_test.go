@@ -12,7 +12,7 @@ import (
 // carried a tag that has become a term are found at the start.
 func TestKeysOfSchema2(t *testing.T) {
 	dir := t.TempDir()
-	old, err := openSession(dsn(dir, writing))
+	old, err := openSQLite(dsn(dir, writing))
 	if err != nil {
 		t.Fatal(err)
 	}

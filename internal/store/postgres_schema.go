@@ -51,8 +51,12 @@ CREATE TABLE api_key (
 	created     BIGINT NOT NULL,
 	updated     BIGINT NOT NULL,
 	sealed      BYTEA,
-	tags        BYTEA
+	tags        BYTEA,
+	previous    BYTEA CHECK (length(previous) = 32), -- the digest before a rotation
+	has_terms   SMALLINT NOT NULL
 );
+CREATE UNIQUE INDEX api_key_previous ON api_key (previous) WHERE previous IS NOT NULL;
+CREATE INDEX api_key_terms ON api_key (seq) WHERE has_terms = 1;
 CREATE INDEX api_key_name ON api_key (name);
 CREATE INDEX api_key_customer ON api_key (customer_id, seq);
 -- The order in which a node loads them at its start (see start.go).

@@ -17,6 +17,7 @@ func TestQueryPlans(t *testing.T) {
 		{sqliteDialect.keyFace.between, "COVERING INDEX api_key_face"},
 		{sqliteDialect.linkFace.bound, "COVERING INDEX usage_plan_key_face"},
 		{sqliteDialect.linkFace.between, "COVERING INDEX usage_plan_key_face"},
+		{"SELECT * FROM api_key k WHERE k.has_terms = 1 ORDER BY k.seq", "INDEX api_key_terms"},
 		{"SELECT * FROM api_key k WHERE k.customer_id = 'c' AND k.seq < 5 ORDER BY k.seq DESC LIMIT 3", "INDEX api_key_customer (customer_id=? AND seq<?)"},
 		{"SELECT * FROM api_key k WHERE k.name >= 'a' AND k.name < 'b' ORDER BY k.seq DESC LIMIT 3", "INDEX api_key_name (name>? AND name<?)"},
 		{"SELECT * FROM api_key k ORDER BY k.seq DESC LIMIT 3", "SCAN k"},
