@@ -3,7 +3,6 @@ package apigateway
 import (
 	"context"
 	"math"
-	"net/http"
 
 	"weir/internal/catalog"
 	"weir/internal/control/protocol"
@@ -14,6 +13,7 @@ import (
 func (s *service) usageOperations() []protocol.Operation {
 	return []protocol.Operation{
 		protocol.REST("GetUsage", "GET", "/usageplans/{usageplanId}/usage", 200, s.getUsage),
+		protocol.REST("UpdateUsage", "PATCH", "/usageplans/{usageplanId}/keys/{keyId}/usage", 200, s.updateUsage),
 	}
 }
 
@@ -68,16 +68,25 @@ func (s *service) getUsage(ctx context.Context, _ protocol.Call, in *getUsageInp
 	if err != nil {
 		return nil, err
 	}
-	out := &usage{UsagePlanID: in.PlanID, StartDate: in.StartDate, EndDate: in.EndDate, Values: map[string][][]int64{}}
+	days := func(limit.Day) (limit.Day, limit.Day) { return from, to }
+	return s.usageOf(ctx, in.PlanID, days, in.members)
+}
+
+// usageOf reads what some keys of a plan used on some days, which days says
+// when it knows which day it is.
+func (s *service) usageOf(ctx context.Context, planID string, days func(today limit.Day) (from, to limit.Day),
+	members func(*store.Tx) ([]catalog.UsagePlanKey, string, error),
+) (*usage, error) {
+	out := &usage{UsagePlanID: planID, Values: map[string][][]int64{}}
 	var plan catalog.UsagePlan
-	var members []catalog.UsagePlanKey
+	var keys []catalog.UsagePlanKey
 	var today limit.Day
-	err = s.Store.View(ctx, func(tx *store.Tx) (err error) {
+	err := s.Store.View(ctx, func(tx *store.Tx) (err error) {
 		today = limit.DayOf(tx.Now())
-		if plan, err = findUsagePlan(tx, in.PlanID); err != nil {
+		if plan, err = findUsagePlan(tx, planID); err != nil {
 			return err
 		}
-		members, out.Position, err = in.members(tx)
+		keys, out.Position, err = members(tx)
 		return err
 	})
 	if err != nil {
@@ -88,13 +97,15 @@ func (s *service) getUsage(ctx context.Context, _ protocol.Call, in *getUsageInp
 			return nil, err
 		}
 	}
-	for _, m := range members {
+	from, to := days(today)
+	out.StartDate, out.EndDate = from.String(), to.String()
+	for _, m := range keys {
 		c := newCount(plan.Quota, m)
-		days, err := s.Store.Usage(ctx, plan.ID, m.KeyID, c.start(from), to)
+		used, err := s.Store.Usage(ctx, plan.ID, m.KeyID, c.start(from), to)
 		if err != nil {
 			return nil, err
 		}
-		out.Values[m.KeyID] = c.pairs(days, from, min(to, today))
+		out.Values[m.KeyID] = c.pairs(used, from, min(to, today))
 	}
 	return out, nil
 }
@@ -104,7 +115,7 @@ func (in *getUsageInput) members(tx *store.Tx) ([]catalog.UsagePlanKey, string, 
 	if in.KeyID != "" {
 		if _, ok, err := store.Get[catalog.APIKey](tx, in.KeyID); err != nil || !ok {
 			if err == nil {
-				err = &protocol.Error{Code: "NotFoundException", Status: http.StatusNotFound, Message: "Invalid Key identifier specified"}
+				err = errUsageKey()
 			}
 			return nil, "", err
 		}
