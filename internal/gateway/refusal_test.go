@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/sha256"
 	"slices"
 	"strings"
 	"testing"
@@ -31,10 +32,19 @@ func refusals() []refusalCase {
 		}
 	}
 	key := "x-api-key: " + goodKey
+	tagged := func(tag, value string) func(*rig) {
+		return func(r *rig) {
+			r.guard.PutKeyWithTerms(catalog.APIKey{
+				ID: "key01", Digest: sha256.Sum256([]byte(goodKey)), Enabled: true, Tags: map[string]string{tag: value},
+			})
+		}
+	}
 	return []refusalCase{
 		{"key-missing", nil, request("POST /prod/keyed", "{}"), telemetry.Refused, "INVALID_API_KEY"},
 		{"key-unknown", nil, request("POST /prod/keyed", "{}", "x-api-key: nosuchkeynosuchkeynosuchkey"), telemetry.Refused, "INVALID_API_KEY"},
 		{"key-without-plan", nil, request("POST /prod/keyed", "{}", "X-API-KEY: "+otherKey), telemetry.Refused, "INVALID_API_KEY"},
+		{"key-expired", tagged(catalog.TagExpires, "2026-11-24T09:00:00Z"), request("POST /prod/keyed", "{}", key), telemetry.Refused, "INVALID_API_KEY"},
+		{"key-address", tagged(catalog.TagSourceRanges, "192.0.2.0/24"), request("POST /prod/keyed", "{}", key), telemetry.Refused, "INVALID_API_KEY"},
 		{"throttled", func(r *rig) { r.wire(request("POST /prod/keyed", "{}", key)) }, request("POST /prod/keyed", "{}", key), telemetry.Refused, "THROTTLED"},
 		{"quota-exceeded", func(r *rig) {
 			for range 2 {

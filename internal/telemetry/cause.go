@@ -38,6 +38,7 @@ const (
 	CauseStageThrottle
 	CausePlanThrottle
 	CausePlanMethodThrottle
+	CauseKeyConcurrency
 	CauseQuota
 	CauseLedgerAway
 
@@ -134,6 +135,10 @@ var causes = [causeCount]cause{
 	CausePlanMethodThrottle: {
 		"plan-method-throttle", layerThrottle, "The key's calls of this method came faster than the usage plan's throttle for it.",
 		"Wait, or raise the plan's throttle for the method.",
+	},
+	CauseKeyConcurrency: {
+		"key-concurrency", layerThrottle, "As many calls with the API key were under way as its tag allows.",
+		"Wait until one of them is answered, or raise the key's tag weir:max-concurrency.",
 	},
 	CauseQuota: {
 		"quota", layerQuota, "The key has used up its usage plan's quota.",

@@ -93,9 +93,11 @@ func (g *Guard) identify(a *Admission, req *message.Request, st *Stage) (*accoun
 		return nil, unknownKey
 	}
 	a.KeyID = k.id
-	if refusal := k.terms.Load().refuses(previous, req, g.now); refusal != nil {
+	t := k.terms.Load()
+	if refusal := t.refuses(previous, req, g.now); refusal != nil {
 		return nil, refusal
 	}
+	a.seats = t.seats
 	// A key is in one plan for a stage; whoever edits sees to that. Should it
 	// be in two, all nodes choose the same.
 	var chosen *account
@@ -138,7 +140,7 @@ func (g *Guard) admitKey(ctx context.Context, a Admission, account *account, req
 		}
 		g.renew(account, t) // first use, or first use after an edit of the plan
 	}
-	grant, verdict := g.limiter.Take(ctx, cells[:], nil, u.meter, g.now())
+	grant, verdict := g.limiter.Take(ctx, cells[:], a.seats, u.meter, g.now())
 	switch verdict.Outcome {
 	case limit.Granted:
 		if req.Trail.On() {
@@ -149,6 +151,12 @@ func (g *Guard) admitKey(ctx context.Context, a Admission, account *account, req
 	case limit.Throttled:
 		a.Limit = bucketLimit(&verdict.Detail)
 		return a, refuseThrottle(req, st, m, &a, verdict.Cell, v, t)
+	case limit.Crowded:
+		a.Limit = telemetry.Limit{Kind: telemetry.Seats, Most: verdict.Detail.Limit, Used: verdict.Detail.Used}
+		if !req.Trail.On() {
+			return a, keyCrowded
+		}
+		return a, logged(req, keyCrowded, crowdedLine(st, &a))
 	case limit.Exhausted:
 		a.Limit = quotaLimit(&verdict.Detail, u.rules)
 		return a, refuseQuota(req, st, &a, u.rules)

@@ -125,10 +125,13 @@ func (g *Guard) putKey(id string, digest [32]byte, t *terms) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	old := g.keys[id]
+	var was *terms
 	var before [2][32]byte
 	if old != nil {
-		before = [2][32]byte{old.digest, old.terms.Load().Previous}
+		was = old.terms.Load()
+		before = [2][32]byte{old.digest, was.Previous}
 	}
+	t.seatedLocked(was)
 	k := old
 	if k == nil || k.digest != digest {
 		k = &key{id: id, digest: digest}

@@ -13,8 +13,9 @@
 //     INVALID_API_KEY.
 //  3. One decision over all limits: the account's throttle when the operator set
 //     one, the plan's throttle for this key (or, in its place, the plan's entry
-//     for this method), the stage's throttle for this method, then the plan's
-//     quota. A refused call costs nobody anything,
+//     for this method), the stage's throttle for this method, then the calls
+//     that may be under way with this key at once when its tags cap them, then
+//     the plan's quota. A refused call costs nobody anything,
 //     and throttle is reported before quota. THROTTLED or QUOTA_EXCEEDED.
 //
 // A method that requires no key never touches a plan, even when a valid key is
@@ -65,6 +66,7 @@ var (
 	planThrottled       = &Refusal{Throttled, telemetry.CausePlanThrottle, "over the usage plan's throttle"}
 	planMethodThrottled = &Refusal{Throttled, telemetry.CausePlanMethodThrottle, "over the usage plan's throttle for the method"}
 	stageThrottled      = &Refusal{Throttled, telemetry.CauseStageThrottle, "over the stage's throttle for the method"}
+	keyCrowded          = &Refusal{Throttled, telemetry.CauseKeyConcurrency, "as many calls with the API key are under way as its tag weir:max-concurrency allows"}
 	quotaExceeded       = &Refusal{QuotaExceeded, telemetry.CauseQuota, "the usage plan's quota is used up"}
 	ledgerAway          = &Refusal{QuotaExceeded, telemetry.CauseLedgerAway, "the quota could not be asked"}
 
@@ -83,6 +85,7 @@ type Admission struct {
 
 	Limit telemetry.Limit // of a call that a limit refused: that limit
 
+	seats *limit.Seats // of a key with a cap on calls at a time, until they are asked
 	grant limit.Grant
 }
 

@@ -12,8 +12,9 @@ import (
 // 100,000 of them pay a pointer each and no more.
 type terms struct {
 	enabled bool
-	more    bool // the fields below say something
-	broken  bool // the tags cannot be read: nobody gets in
+	more    bool         // the fields below say something
+	broken  bool         // the tags cannot be read: nobody gets in
+	seats   *limit.Seats // nil: no cap on the calls at a time
 	catalog.KeyTerms
 }
 
@@ -22,7 +23,8 @@ var (
 	disabledTerms = &terms{}
 )
 
-// compileTerms gives the terms of a key, whose tags it reads.
+// compileTerms gives the terms of a key, whose tags it reads; its seats come
+// when it is put: see seatedLocked.
 func compileTerms(k *catalog.APIKey) *terms {
 	t, err := k.Terms()
 	switch {
@@ -34,6 +36,19 @@ func compileTerms(k *catalog.APIKey) *terms {
 		return &terms{enabled: k.Enabled, more: true, KeyTerms: *t}
 	}
 	return plainTerms(k.Enabled)
+}
+
+// seatedLocked gives terms with a cap the seats of those that they replace: who
+// sits stays seated when the cap is edited.
+func (t *terms) seatedLocked(old *terms) {
+	switch {
+	case t.MaxConcurrency == 0:
+	case old != nil && old.seats != nil:
+		t.seats = old.seats
+		t.seats.SetLimit(t.MaxConcurrency)
+	default:
+		t.seats = limit.NewSeats(t.MaxConcurrency)
+	}
 }
 
 // plainTerms are those of a key without tags.

@@ -2,7 +2,9 @@ package protection
 
 import (
 	"net/netip"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unsafe"
@@ -10,6 +12,7 @@ import (
 	"weir/internal/catalog"
 	"weir/internal/gateway/message"
 	"weir/internal/limit/limittest"
+	"weir/internal/telemetry"
 )
 
 // tagged puts an enabled key with these tags, name and value in turn, into plan1.
@@ -223,4 +226,118 @@ func BenchmarkAdmitOnTerms(b *testing.B) {
 			b.Fatal(r, a.KeyID)
 		}
 	}
+}
+
+// sit asks once with key1 and gives the admission, which holds a seat.
+func (h *house) sit(st *Stage, want *Refusal) Admission {
+	h.t.Helper()
+	a, r := h.Admit(h.t.Context(), request("GET", value("key1")), st, keyedGet)
+	if r != want {
+		h.t.Fatalf("%v, want %v", r, want)
+	}
+	return a
+}
+
+func TestCallsAtATime(t *testing.T) {
+	h, st := termsHouse(t)
+	h.tagged("key1", "", catalog.TagMaxConcurrent, "2")
+	h.key("key2", "plan1")
+	one, two := h.sit(st, nil), h.sit(st, nil)
+	crowded := h.sit(st, keyCrowded)
+	if want := (telemetry.Limit{Kind: telemetry.Seats, Most: 2, Used: 2}); crowded.Limit != want || crowded.KeyID != "key1" || crowded.PlanID != "plan1" {
+		t.Errorf("%+v", crowded)
+	}
+	crowded.Settle(true) // holds nothing
+	h.sit(st, keyCrowded)
+	h.wantRefusal(st, "key2", "", nil) // another key's calls are another matter
+	one.Settle(false)
+	one.Settle(true)
+	three := h.sit(st, nil)
+	h.sit(st, keyCrowded)
+
+	// An edit of the cap, of another tag, a rotation and a plan's edit leave
+	// everybody seated.
+	h.tagged("key1", "", catalog.TagMaxConcurrent, "3")
+	four := h.sit(st, nil)
+	h.tagged("key1", "", catalog.TagMaxConcurrent, "1", catalog.TagExpires, "2100-01-01")
+	h.PutPlan(planOf("plan1", rate(1000, 1000), nil))
+	h.sit(st, keyCrowded)
+	h.PutKeyWithTerms(catalog.APIKey{
+		ID: "key1", Digest: digest(value("new1")), Previous: digest(value("key1")), Enabled: true,
+		Tags: map[string]string{catalog.TagMaxConcurrent: "1", catalog.TagPreviousUntil: "2100-01-01"},
+	})
+	two.Settle(true)
+	three.Settle(true)
+	h.sit(st, keyCrowded)
+	four.Settle(true)
+	last := h.sit(st, nil)
+	h.wantRefusal(st, "new1", "", keyCrowded) // both values sit at one table
+	last.Settle(true)
+	h.wantRefusal(st, "new1", "", nil)
+
+	// Without the tag there is no cap, and a call that sat harms none.
+	sat := h.sit(st, nil)
+	h.tagged("key1", "")
+	for range 5 {
+		h.sit(st, nil)
+	}
+	sat.Settle(true)
+}
+
+// A call that is refused for its seat has used neither throttle nor quota, and
+// one that is refused for its quota leaves its seat.
+func TestARefusedCallHoldsNoSeat(t *testing.T) {
+	h := newHouse(t, &limittest.Ledger{})
+	h.PutPlan(planOf("plan1", rate(1, 3), perDay(2)))
+	h.Started(h.now())
+	st := h.stage(nil)
+	h.tagged("key1", "", catalog.TagMaxConcurrent, "1")
+	first := h.sit(st, nil)
+	for range 10 {
+		h.sit(st, keyCrowded)
+	}
+	first.Settle(true)
+	second := h.sit(st, nil) // two of three tokens, two of two calls
+	second.Settle(true)
+	h.sit(st, quotaExceeded)
+	h.PutPlan(planOf("plan1", rate(1, 3), nil))
+	h.sit(st, nil)
+	h.pass(time.Second)
+	h.sit(st, keyCrowded)
+}
+
+// Whoever asks, whenever, no more than the cap are under way.
+func TestCallsAtATimeUnderLoad(t *testing.T) {
+	h, st := termsHouse(t)
+	h.tagged("key1", "", catalog.TagMaxConcurrent, "3")
+	var under, most, admitted atomic.Int64
+	var callers sync.WaitGroup
+	for range 8 {
+		callers.Add(1)
+		go func() {
+			defer callers.Done()
+			for range 500 {
+				a, r := h.Admit(t.Context(), request("GET", value("key1")), st, keyedGet)
+				if r != nil {
+					runtime.Gosched()
+					continue
+				}
+				now := under.Add(1)
+				for m := most.Load(); now > m && !most.CompareAndSwap(m, now); m = most.Load() {
+				}
+				runtime.Gosched()
+				under.Add(-1)
+				admitted.Add(1)
+				a.Settle(true)
+			}
+		}()
+	}
+	callers.Wait()
+	if most.Load() > 3 || admitted.Load() == 0 {
+		t.Errorf("%d at a time, %d in all", most.Load(), admitted.Load())
+	}
+	for range 3 {
+		h.sit(st, nil)
+	}
+	h.sit(st, keyCrowded)
 }

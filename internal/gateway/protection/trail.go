@@ -64,6 +64,12 @@ func accountThrottleLine(l *telemetry.Limit) string {
 	return fmt.Sprintf("Account throttle limit exceeded. Limit: %.2f Burst: %d", l.Rate, l.Burst)
 }
 
+// crowdedLine is ours, in the manner of AWS's: AWS has no such limit.
+func crowdedLine(st *Stage, a *Admission) string {
+	return fmt.Sprintf("API Key %s exceeded concurrency limit for API Stage %s: %d calls with the key are under way. Limit: %d",
+		masked(a.KeyValue), st.name, a.Limit.Used, a.Limit.Most)
+}
+
 func quotaLine(st *Stage, a *Admission, r *rules) string {
 	return fmt.Sprintf("API Key %s exceeded quota limit for API Stage %s: Key quota exhausted for Usage Plan ID %s. Q Limit: %d Period: %s",
 		masked(a.KeyValue), st.name, a.PlanID, r.quota.Limit, r.quota.Period)
