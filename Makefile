@@ -8,7 +8,7 @@ COUNT ?= 6
 PKGS  ?= ./...
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race check lint format fuzz sim mutate soak bench bench-compare e2e clean
+.PHONY: help build test race check lint format fuzz sim mutate overshoot soak bench bench-compare e2e clean
 
 help: ## Print this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,7 +28,7 @@ e2e: ## Run only the end-to-end tests, verbosely
 check: lint test ## Lint, then test
 
 lint: ## gofumpt, go mod tidy, go vet and staticcheck, also for macOS and Windows; each must be silent
-	@out="$$($(TOOL) gofumpt -l cmd internal e2e examples tools)"; test -z "$$out" || { echo "gofumpt would change (make format):"; echo "$$out"; exit 1; }
+	@out="$$($(TOOL) gofumpt -l cmd internal e2e examples bench tools)"; test -z "$$out" || { echo "gofumpt would change (make format):"; echo "$$out"; exit 1; }
 	$(GO) mod tidy -diff
 	$(GO) vet ./...
 	$(GO) -C tools vet ./mutate
@@ -37,7 +37,7 @@ lint: ## gofumpt, go mod tidy, go vet and staticcheck, also for macOS and Window
 	GOOS=windows $(GO) vet ./cmd/... ./internal/...
 
 format: ## Rewrite the sources in gofumpt's form
-	$(TOOL) gofumpt -w cmd internal e2e examples tools
+	$(TOOL) gofumpt -w cmd internal e2e examples bench tools
 
 fuzz: ## Run every fuzz target for FUZZTIME each (default 30s), or only TARGETS="sigv4. gateway/route."
 	./tools/fuzz.sh $(or $(FUZZTIME),30s) $(TARGETS)
@@ -48,6 +48,9 @@ sim: ## Play SCHEDULES (default 10000) drawn schedules of faults against the lim
 mutate: ## Change internal/limit in one place at a time and print what no test notices (ONLY=cell for a part, GOAL=85)
 	$(GO) -C tools run ./mutate -package ./internal/limit -only '$(ONLY)' -goal $(or $(GOAL),85) -equivalent mutate/limit.txt \
 	  -tests './internal/limit ./internal/limit/limittest ./internal/limit/simulation'
+
+overshoot: build ## What weir, nginx and haproxy let in beside what their limits allow (ARGS="-peers FILE -only NAME")
+	$(GO) run ./bench/overshoot -weir bin/weir $(ARGS)
 
 soak: ## Load a server for SOAK (default 10m) with good, bad and slow clients while it is changed
 	SOAK=$(or $(SOAK),10m) $(GO) test -count=1 -v -timeout 0 -run '^TestSoak$$' ./e2e
