@@ -55,8 +55,10 @@ func TestTagsOfAKeyAreChecked(t *testing.T) {
 	if k := s.stored(id); len(k.Tags) != 0 {
 		t.Errorf("%v", k.Tags)
 	}
-	// On other resources the tags mean nothing.
-	s.ok(201, "POST", "/usageplans", `{"name":"n","tags":{"weir:expires":"soon"}}`)
+	// On plans and stages the tags mean nothing, and on APIs nothing does.
+	s.refused(400, "BadRequestException", "Tag weir:expires means nothing on a Usage Plan. Tags of a Usage Plan that begin with 'weir:' are: weir:rate-limit-headers, weir:shadow, weir:when-ledger-away",
+		"POST", "/usageplans", `{"name":"n","tags":{"weir:expires":"soon"}}`)
+	s.ok(201, "POST", "/restapis", `{"name":"n","tags":{"weir:expires":"soon"}}`)
 }
 
 func (s *server) rotate(id, body string) map[string]any {

@@ -113,7 +113,7 @@ func (s *service) createStage(ctx context.Context, _ protocol.Call, in *createSt
 			}
 			return errCanary()
 		}
-		if err := catalog.CheckTags(st.Tags); err != nil {
+		if err := st.CheckTags(); err != nil {
 			return err
 		}
 		if err := st.Check(); err != nil {

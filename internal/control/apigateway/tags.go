@@ -37,14 +37,16 @@ func (s *service) findTagged(tx *store.Tx, arn string) (*tagged, error) {
 		return &tagged{a.Tags, catalog.CheckTags, func(t map[string]string) error { a.Tags = t; return store.Put(tx, a) }}, err
 	case len(parts) == 4 && parts[0] == "restapis" && parts[2] == "stages":
 		st, err := (&stageInput{restAPIInput{parts[1]}, parts[3]}).find(s, tx)
-		return &tagged{st.Tags, catalog.CheckTags, func(t map[string]string) error { st.Tags = t; return store.Put(tx, st) }}, err
+		check := func(t map[string]string) error { st.Tags = t; return st.CheckTags() }
+		return &tagged{st.Tags, check, func(t map[string]string) error { st.Tags = t; return store.Put(tx, st) }}, err
 	case len(parts) == 2 && parts[0] == "apikeys":
 		k, err := findAPIKey(tx, parts[1])
 		check := func(t map[string]string) error { k.Tags = t; return k.CheckTags() }
 		return &tagged{k.Tags, check, func(t map[string]string) error { return store.Put(tx, withTags(k, t)) }}, err
 	case len(parts) == 2 && parts[0] == "usageplans":
 		p, err := findUsagePlan(tx, parts[1])
-		return &tagged{p.Tags, catalog.CheckTags, func(t map[string]string) error { p.Tags = t; return store.Put(tx, p) }}, err
+		check := func(t map[string]string) error { p.Tags = t; return p.CheckTags() }
+		return &tagged{p.Tags, check, func(t map[string]string) error { p.Tags = t; return store.Put(tx, p) }}, err
 	}
 	return nil, badRequest("Invalid resource ARN specified: " + arn)
 }

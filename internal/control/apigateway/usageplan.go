@@ -135,7 +135,7 @@ func (s *service) createUsagePlan(ctx context.Context, _ protocol.Call, in *crea
 		if err := p.Check(); err != nil {
 			return err
 		}
-		if err := catalog.CheckTags(p.Tags); err != nil {
+		if err := p.CheckTags(); err != nil {
 			return err
 		}
 		for _, st := range p.APIStages {
