@@ -133,6 +133,7 @@ func (g *Gateway) serve(ctx context.Context, x *exchange) {
 	if refusal != nil {
 		x.verdict, x.cause, x.reason, x.detail = telemetry.Refused, refusal.Cause, refusal.Type, refusal.Detail
 		refuse(req, resp, refusal.Type, 0, "")
+		g.tellLimits(x)
 		return
 	}
 	x.verdict, x.admitted = telemetry.Admitted, true
@@ -148,6 +149,7 @@ func (g *Gateway) serve(ctx context.Context, x *exchange) {
 		x.fail(failure)
 		refuse(req, resp, failure.Type, failure.Status, failure.Trace)
 	}
+	g.tellLimits(x)
 }
 
 func (x *exchange) miss(cause telemetry.Cause, detail string) {

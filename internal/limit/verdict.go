@@ -38,6 +38,29 @@ type Detail struct {
 	Wait   time.Duration // until it would admit one call, should nobody else call; Never; 0: not known
 }
 
+// Level is what is in a bucket at one moment.
+type Level struct {
+	Rate   Rate          // the bucket's setting
+	Tokens int64         // whole ones: so many calls are admitted at once
+	Next   time.Duration // until there is one more; 0: the bucket is full; Never
+}
+
+// Level tells what is in the bucket at now.
+func (c *Cell) Level(now Instant) Level {
+	w, s := c.read()
+	l := Level{Rate: s.rate}
+	if s.depth == 0 {
+		l.Next = Never
+		return l
+	}
+	used := max(int64(w>>tagBits)-now.nanos(), 0)
+	left := s.depth - used
+	if l.Tokens = max(left/s.interval, 0); used > 0 {
+		l.Next = time.Duration((l.Tokens+1)*s.interval - left)
+	}
+	return l
+}
+
 // refusal describes a bucket that refused at now with this field in its word.
 // The wait is exact: a call admitted so much later is admitted by this word,
 // and one a nanosecond earlier is not.

@@ -51,12 +51,55 @@ func TestWaitOfARefusalIsExact(t *testing.T) {
 	})
 }
 
+// TestLevelPromisesWhatIsAdmitted: so many calls and not one more, and one more
+// after the time it tells, not a nanosecond before.
+func TestLevelPromisesWhatIsAdmitted(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		l := limit.New(nil)
+		rate := limit.Rate{PerSecond: rapid.Float64Range(0.01, 1e6).Draw(t, "rate"), Burst: rapid.IntRange(1, 50).Draw(t, "burst")}
+		now := time.Duration(rapid.Int64Range(0, 1e15).Draw(t, "start"))
+		cell := limit.NewCell(rate, rapid.Bool().Draw(t, "empty"), limit.Instant{Mono: now})
+		admitted := func(at time.Duration) (n int64) {
+			for {
+				if _, v := l.Take(t.Context(), []*limit.Cell{cell}, nil, nil, limit.Instant{Mono: at}); v.Outcome != limit.Granted {
+					return n
+				}
+				n++
+			}
+		}
+		for range rapid.IntRange(0, 3).Draw(t, "calls") {
+			l.Take(t.Context(), []*limit.Cell{cell}, nil, nil, limit.Instant{Mono: now})
+			now += time.Duration(rapid.Int64Range(0, int64(2e9/rate.PerSecond)).Draw(t, "pause"))
+		}
+		if rapid.Bool().Draw(t, "edited") {
+			rate.Burst = rapid.IntRange(1, 50).Draw(t, "new burst")
+			cell.SetRate(rate, limit.Instant{Mono: now})
+		}
+		level := cell.Level(limit.Instant{Mono: now})
+		if level.Rate != rate || level.Tokens > int64(rate.Burst) || level.Tokens == int64(rate.Burst) != (level.Next == 0) {
+			t.Fatalf("%+v of %+v", level, rate)
+		}
+		if level.Next > 0 {
+			later := now + level.Next
+			if early, late := cell.Level(limit.Instant{Mono: later - 1}), cell.Level(limit.Instant{Mono: later}); early.Tokens != level.Tokens || late.Tokens != level.Tokens+1 {
+				t.Errorf("%d tokens, and after %v %d, then %d", level.Tokens, level.Next, early.Tokens, late.Tokens)
+			}
+		}
+		if n := admitted(now); n != level.Tokens {
+			t.Errorf("%d calls are admitted of %+v", n, level)
+		}
+	})
+}
+
 func TestWhatLetsNothingThroughNeverClears(t *testing.T) {
 	for _, r := range []limit.Rate{{}, {PerSecond: 1}, {Burst: 1}, {PerSecond: math.NaN(), Burst: 3}} {
 		l := limit.New(nil)
 		_, v := l.Take(t.Context(), []*limit.Cell{nil, limit.NewCell(r, false, limit.Instant{})}, nil, nil, limit.Instant{})
 		if v.Outcome != limit.Throttled || v.Cell != 1 || v.Detail.Wait != limit.Never || v.Detail.Tokens != 0 {
 			t.Errorf("%+v: %+v", r, v)
+		}
+		if level := limit.NewCell(r, false, limit.Instant{}).Level(limit.Instant{}); level.Tokens != 0 || level.Next != limit.Never {
+			t.Errorf("%+v: %+v", r, level)
 		}
 	}
 }

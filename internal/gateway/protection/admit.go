@@ -71,6 +71,9 @@ func (g *Guard) admitOpen(ctx context.Context, req *message.Request, st *Stage, 
 	}
 	cells := [...]*limit.Cell{accountCell: g.account, stageCell: v.limit.bucket()}
 	grant, verdict := g.limiter.Take(ctx, cells[:], nil, nil, g.now())
+	if st.told {
+		a.standing = standing{told: true, account: g.account, stage: v.limit.bucket()}
+	}
 	if verdict.Outcome != limit.Granted {
 		a.Limit = bucketLimit(&verdict.Detail)
 		return a, refuseThrottle(req, st, m, &a, verdict.Cell, v, nil)
@@ -141,6 +144,12 @@ func (g *Guard) admitKey(ctx context.Context, a Admission, account *account, req
 		g.renew(account, t) // first use, or first use after an edit of the plan
 	}
 	grant, verdict := g.limiter.Take(ctx, cells[:], a.seats, u.meter, g.now())
+	if st.told || u.rules.manner.told {
+		a.standing = standing{
+			told: true, account: g.account, plan: cells[planCell], stage: v.limit.bucket(), entry: t != nil && t.name != "",
+			quota: u.rules.quota, used: verdict.Detail, known: verdict.Outcome == limit.Granted || verdict.Outcome == limit.Exhausted,
+		}
+	}
 	switch verdict.Outcome {
 	case limit.Granted:
 		if req.Trail.On() {

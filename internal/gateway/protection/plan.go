@@ -22,6 +22,14 @@ type rules struct {
 	stages   map[string]*planStage
 	throttle *throttle // nil: none
 	quota    *limit.Quota
+	manner   manner
+}
+
+// manner is what a plan's tags say of how its limits hold.
+type manner struct {
+	told         bool // answers tell them
+	shadow       bool // they refuse nothing
+	openWhenAway bool // while the ledger is away, the quota refuses nothing
 }
 
 // planStage is a stage that a plan covers.
@@ -40,10 +48,11 @@ type throttle struct {
 // them changed, and keeps of old what did not: the settings' age.
 func compileRules(c catalog.UsagePlan, old *rules, loading bool) *rules {
 	source := catalog.UsagePlan{ID: c.ID, APIStages: c.APIStages, Throttle: c.Throttle, Quota: c.Quota}
-	if reflect.DeepEqual(source, old.source) {
+	m := manner{told: c.RateLimitHeaders(), shadow: c.Shadow(), openWhenAway: c.AdmitsWhenLedgerAway()}
+	if m == old.manner && reflect.DeepEqual(source, old.source) {
 		return old
 	}
-	r := &rules{source: source, stages: make(map[string]*planStage, len(c.APIStages))}
+	r := &rules{source: source, manner: m, stages: make(map[string]*planStage, len(c.APIStages))}
 	if c.Throttle != nil {
 		r.throttle = compileThrottle("", *c.Throttle, old.throttle, loading)
 	}

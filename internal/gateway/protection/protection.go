@@ -85,8 +85,9 @@ type Admission struct {
 
 	Limit telemetry.Limit // of a call that a limit refused: that limit
 
-	seats *limit.Seats // of a key with a cap on calls at a time, until they are asked
-	grant limit.Grant
+	seats    *limit.Seats // of a key with a cap on calls at a time, until they are asked
+	grant    limit.Grant
+	standing standing
 }
 
 // Settle ends the call's hold on its limits. It is called exactly once for an

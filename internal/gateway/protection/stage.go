@@ -26,6 +26,7 @@ type Stage struct {
 	name    string // "{api}/{stage}"
 	methods []method
 	limits  []*stageLimit // each once
+	told    bool          // a tag asks that answers tell the limits
 
 	number int64 // later stages have greater ones
 	early  bool  // was there when the server started
@@ -89,6 +90,7 @@ func (g *Guard) CompileStage(apiID string, stage catalog.Stage, api catalog.Rest
 		stage:   stage.StageName,
 		name:    stageName(apiID, stage.StageName),
 		methods: make([]method, len(methods)),
+		told:    stage.RateLimitHeaders(),
 	}
 	for i := range methods {
 		m, err := compileMethod(st, &methods[i], stage.MethodSettings, api)
