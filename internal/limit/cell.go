@@ -38,11 +38,21 @@ type Setting struct {
 	rate     Rate
 	interval int64 // ns until a token is back; 0: never, the rate is zero
 	depth    int64 // most that may be outstanding after a take, in ns; 0 lets nothing through
+
+	// Of a bucket that nodes divide. What is above but for rate is then of this
+	// node's share, and the Setting is that of one cell.
+	version int64
+	end     int64  // when the share ends, as Instant.nanos
+	stake   *stake // nil: the bucket is of this node alone, and has no end
 }
 
 // Compile makes r ready for use.
-func Compile(r Rate) *Setting {
-	s := &Setting{rate: r}
+func Compile(r Rate) *Setting { return CompileVersion(r, 0) }
+
+// CompileVersion is Compile for a bucket that nodes may divide: of two settings
+// of a bucket the one with the higher version is the newer, on every node.
+func CompileVersion(r Rate, version int64) *Setting {
+	s := &Setting{rate: r, version: version, end: math.MaxInt64}
 	if !(r.PerSecond > 0) { // NaN too
 		return s
 	}
@@ -66,8 +76,11 @@ func (s *Setting) Rate() Rate { return s.rate }
 // admits says what the word's time becomes when a token is taken at now.
 func (s *Setting) admits(tat, now int64) (after int64, ok bool) {
 	after = max(tat, now) + s.interval
-	return after, s.depth != 0 && after-now <= s.depth
+	return after, s.depth != 0 && after-now <= s.depth && now < s.end
 }
+
+// ended says that this node has no living share of the bucket.
+func (s *Setting) ended(now int64) bool { return now >= s.end }
 
 // outstanding returns the tokens in use as the fraction num/den.
 func (s *Setting) outstanding(field, now int64) (num, den uint64) {
@@ -156,25 +169,38 @@ func (c *Cell) SetRate(r Rate, now Instant) {
 // The word is exchanged for a mark while it is converted, so that a take sees
 // either the old word with the old setting or the new one with the new: not
 // one call slips through between them.
+//
+// In a bucket that nodes divide the setting with the higher version counts, and
+// the share goes down with it at once, and up with the next ask.
 func (c *Cell) Apply(s *Setting, now Instant) {
-	for {
-		w := c.word.Load()
-		old := c.setting.Load()
-		switch {
-		case w == moving:
-			runtime.Gosched()
-			continue
-		case old == s || old.rate == s.rate:
-			return
-		case !c.word.CompareAndSwap(w, moving):
-			continue
-		}
-		at := now.nanos()
-		num, den := old.outstanding(int64(w>>tagBits), at)
-		c.setting.Store(s)
-		c.word.Store(uint64(s.place(num, den, at))<<tagBits | (w+1)&tagMask)
+	if k := c.setting.Load().stake; k != nil {
+		k.edit(s, now.nanos())
 		return
 	}
+	w, old := c.freeze()
+	if old == s || old.rate == s.rate {
+		c.word.Store(w)
+		return
+	}
+	at := now.nanos()
+	num, den := old.outstanding(int64(w>>tagBits), at)
+	c.thaw(w, s, s.place(num, den, at))
+}
+
+// freeze keeps everybody from the cell until thaw, and returns what is in it.
+func (c *Cell) freeze() (uint64, *Setting) {
+	for {
+		if w := c.word.Load(); w != moving && c.word.CompareAndSwap(w, moving) {
+			return w, c.setting.Load()
+		}
+		runtime.Gosched()
+	}
+}
+
+// thaw ends what freeze began: w was there, s and field are from now on.
+func (c *Cell) thaw(w uint64, s *Setting, field int64) {
+	c.setting.Store(s)
+	c.word.Store(uint64(field)<<tagBits | (w+1)&tagMask)
 }
 
 // Used returns the tokens in use, those not yet refilled: what a clean stop
@@ -201,13 +227,23 @@ func (c *Cell) read() (uint64, *Setting) {
 // nothing.
 func (c *Cell) refuses(now int64) (d Detail, is bool) {
 	w, s := c.read()
+	if s.ended(now) {
+		if d, is = s.stake.refusesAlone(s, now); is {
+			s.stake.asked.Add(1) // a call that is refused is demand too
+		}
+		return d, is
+	}
 	if _, ok := s.admits(int64(w>>tagBits), now); ok {
 		return d, false
+	}
+	if s.stake != nil {
+		s.stake.asked.Add(1)
 	}
 	return s.refusal(int64(w>>tagBits), now), true
 }
 
-// taken is one token's receipt.
+// taken is one token's receipt. Without a setting it is of a token that the
+// Pool gave: at is its time and before its version.
 type taken struct {
 	cell          *Cell
 	setting       *Setting
@@ -248,6 +284,10 @@ func (c *Cell) take(now int64) (t taken, ok bool) {
 // otherwise the token is left to come back by itself.
 func (t taken) giveBack(clock func() time.Duration) {
 	c := t.cell
+	if t.setting == nil {
+		c.setting.Load().stake.refund(t)
+		return
+	}
 	if c.word.CompareAndSwap(t.after, t.before) || clock == nil {
 		return
 	}

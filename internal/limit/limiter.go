@@ -2,14 +2,16 @@ package limit
 
 import (
 	"context"
+	"math/bits"
 	"sync"
 	"time"
 )
 
 // Limiter takes decisions. Safe for concurrent use; made by New.
 type Limiter struct {
-	ledger Ledger
-	clock  func() time.Duration
+	ledger  Ledger
+	clock   func() time.Duration
+	sharing *sharing // nil: buckets are of this node alone
 
 	flushing sync.Mutex // held by the one flush under way, and guards the three below; taken before mu
 	seq      int64      // of the newest batch
@@ -43,6 +45,9 @@ func New(ledger Ledger, options ...Option) *Limiter {
 	l := &Limiter{ledger: ledger, overdue: map[tally]int64{}}
 	for _, o := range options {
 		o(l)
+	}
+	if l.sharing != nil {
+		l.sharing.clock = l.clock
 	}
 	return l
 }
@@ -94,7 +99,7 @@ func (l *Limiter) Take(ctx context.Context, cells []*Cell, seats *Seats, m *Mete
 		}
 	}
 	var few [4]taken
-	receipts, v := l.takeCells(cells, mono, few[:0])
+	receipts, v := l.takeCells(ctx, cells, mono, few[:0])
 	if v.Outcome != Granted {
 		return Grant{}, v
 	}
@@ -123,21 +128,39 @@ func (l *Limiter) Take(ctx context.Context, cells []*Cell, seats *Seats, m *Mete
 //
 // To ask all before taking from any is what keeps a flood against one bucket
 // from touching the others; taking can still fail after it, when somebody else
-// was faster.
-func (l *Limiter) takeCells(cells []*Cell, mono int64, receipts []taken) ([]taken, Verdict) {
+// was faster. Divided buckets of which this node has no share come last: only
+// they make a call wait.
+func (l *Limiter) takeCells(ctx context.Context, cells []*Cell, mono int64, receipts []taken) ([]taken, Verdict) {
 	if len(cells) > 1 {
 		if i, d := refusing(cells, mono); i >= 0 {
 			return nil, Verdict{Outcome: Throttled, Cell: i, Detail: d}
 		}
 	}
+	var without uint64 // cells without a share, by index
 	for i, c := range cells {
 		if c == nil {
 			continue
 		}
 		t, ok := c.take(mono)
+		if k := t.setting.stake; k != nil {
+			k.asked.Add(1)
+			if !ok && t.setting.ended(mono) {
+				without |= 1 << i
+				continue
+			}
+		}
 		if !ok {
 			l.giveBack(receipts)
 			return nil, Verdict{Outcome: Throttled, Cell: i, Detail: t.setting.refusal(int64(t.before>>tagBits), mono)}
+		}
+		receipts = append(receipts, t)
+	}
+	for ; without != 0; without &= without - 1 {
+		i := bits.TrailingZeros64(without)
+		t, d, err := cells[i].setting.Load().stake.enter(ctx)
+		if t.cell == nil {
+			l.giveBack(receipts)
+			return nil, Verdict{Outcome: Throttled, Cell: i, Detail: d, Err: err}
 		}
 		receipts = append(receipts, t)
 	}
