@@ -39,7 +39,8 @@ store                    : catalog limit telemetry
 function                 : catalog invocation policy secret telemetry function/sandbox
 gateway/route            : catalog gateway/message
 gateway/event            : catalog gateway/message gateway/mapping gateway/route
-gateway/protection       : catalog invocation limit policy secret sigv4 telemetry gateway/message gateway/mapping gateway/route
+gateway/protection       : catalog invocation limit policy secret sigv4 telemetry gateway/event gateway/message gateway/mapping gateway/route gateway/protection/authorizer
+gateway/protection/authorizer : catalog invocation policy gateway/event gateway/message gateway/mapping gateway/route
 gateway/integration      : catalog invocation gateway/event gateway/message gateway/mapping gateway/route gateway/protection
 gateway                  : catalog invocation telemetry gateway/*
 control/SERVICE          : catalog invocation limit policy secret store telemetry function control/protocol

@@ -17,6 +17,7 @@ import (
 	"weir/internal/function"
 	"weir/internal/gateway"
 	"weir/internal/gateway/protection"
+	"weir/internal/gateway/protection/authorizer"
 	"weir/internal/limit"
 	"weir/internal/secret"
 	"weir/internal/store"
@@ -28,17 +29,18 @@ type App struct {
 	o     Options
 	clock limit.Clock
 
-	store     *store.Store
-	secret    *secret.Secret
-	root      AccessKey
-	logs      *telemetry.LogSink
-	requests  *telemetry.Requests
-	refusals  *telemetry.Refusals
-	limiter   *limit.Limiter
-	guard     *protection.Guard
-	functions *function.Functions
-	gateway   *gateway.Gateway
-	door      *control.Door
+	store       *store.Store
+	secret      *secret.Secret
+	root        AccessKey
+	logs        *telemetry.LogSink
+	requests    *telemetry.Requests
+	refusals    *telemetry.Refusals
+	limiter     *limit.Limiter
+	guard       *protection.Guard
+	authorizers *authorizer.Runner
+	functions   *function.Functions
+	gateway     *gateway.Gateway
+	door        *control.Door
 
 	callers, tools           *gateway.Server // on the gateway and on the control address
 	callersAddr, controlAddr net.Listener

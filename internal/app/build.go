@@ -18,6 +18,8 @@ import (
 	"weir/internal/function/sandbox"
 	"weir/internal/gateway"
 	"weir/internal/gateway/protection"
+	"weir/internal/gateway/protection/authorizer"
+	"weir/internal/invocation"
 	"weir/internal/limit"
 	"weir/internal/store"
 	"weir/internal/telemetry"
@@ -31,6 +33,13 @@ func (a *App) buildLimits(context.Context) error {
 	if t := a.accountThrottle(); t != nil {
 		o.Account = &limit.Rate{PerSecond: t.RateLimit, Burst: t.BurstLimit}
 	}
+	a.authorizers = authorizer.New(authorizer.Options{
+		Account: a.o.Account, Region: a.o.Region, Now: a.clock.Mono,
+		Invoke: func(ctx context.Context, inv *invocation.Invocation) (*invocation.Result, error) {
+			return a.functions.Invoke(ctx, inv) // built after this, and stopped before it
+		},
+	})
+	o.Authorizers = a.authorizers
 	a.guard = protection.NewGuard(o)
 	a.onStop("buckets", a.saveBuckets)
 	return nil

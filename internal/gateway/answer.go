@@ -7,12 +7,14 @@ import (
 	"strings"
 
 	"weir/internal/gateway/message"
+	"weir/internal/gateway/protection"
+	"weir/internal/telemetry"
 )
 
 // gatewayResponse is the default of one of AWS's gateway response types.
 type gatewayResponse struct {
 	status    int
-	errorType string // x-amzn-ErrorType
+	errorType string // x-amzn-ErrorType; "": the message itself is sent, as text
 	message   string // "" is JSON null
 	capital   bool   // the member is called Message
 	spaced    bool   // `{"message": "x"}`: made by the integration layer
@@ -26,13 +28,18 @@ const (
 	invalidSig      = "INVALID_SIGNATURE"
 	missingToken    = "MISSING_AUTHENTICATION_TOKEN"
 	forbiddenAnswer = "" // unknown API or stage: no type of AWS's stands for it
+
+	explicitDeny = accessDenied + " with an explicit deny" // the same type with another text
 )
 
 // gatewayResponses is the closed table of AWS's types with their defaults, and
-// one line more for what AWS refuses without a type.
+// three lines more: for the second text of a type, and for what AWS refuses
+// without a type.
 var gatewayResponses = map[string]gatewayResponse{
 	forbiddenAnswer:                  {403, "ForbiddenException", "Forbidden", false, false},
 	accessDenied:                     {403, "AccessDeniedException", "User is not authorized to access this resource", true, false},
+	explicitDeny:                     {403, "AccessDeniedException", "User is not authorized to access this resource with an explicit deny", true, false},
+	protection.URITooLong:            {414, "", "Request URI too long", false, false},
 	"API_CONFIGURATION_ERROR":        {500, "InternalServerErrorException", "Internal server error", false, true},
 	"AUTHORIZER_CONFIGURATION_ERROR": {500, "AuthorizerConfigurationException", "", false, false},
 	"AUTHORIZER_FAILURE":             {500, "AuthorizerFailureException", "", false, false},
@@ -65,6 +72,9 @@ var bodies = func() map[string][]byte {
 }()
 
 func (r gatewayResponse) body(text string) []byte {
+	if r.errorType == "" {
+		return []byte(text)
+	}
 	b := []byte(`{"message":`)
 	if r.capital {
 		b[2] = 'M'
@@ -103,8 +113,23 @@ func refuse(req *message.Request, resp *message.Response, name string, status in
 	}
 }
 
+// answerOf names the gateway response of a refusal.
+func answerOf(r *protection.Refusal) string {
+	if r.Cause == telemetry.CauseAuthorizerDenied {
+		return explicitDeny
+	}
+	return r.Type
+}
+
 func (r gatewayResponse) write(req *message.Request, resp *message.Response, body []byte) {
 	resp.Status, resp.Body = r.status, body
+	if r.errorType == "" {
+		resp.Header = append(resp.Header[:0],
+			message.Field{Name: "Content-Type", Value: "text/plain"},
+			message.Field{Name: "x-amzn-RequestId", Value: req.ID},
+			message.Field{Name: "x-amz-apigw-id", Value: req.ExtendedID})
+		return
+	}
 	resp.Header = append(resp.Header[:0],
 		message.Field{Name: "Content-Type", Value: "application/json"},
 		message.Field{Name: "x-amzn-RequestId", Value: req.ID},

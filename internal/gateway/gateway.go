@@ -128,11 +128,11 @@ func (g *Gateway) serve(ctx context.Context, x *exchange) {
 		req.Trail.Add("Extended Request Id: " + req.ExtendedID)
 	}
 
-	admission, refusal := g.options.Guard.Admit(ctx, req, x.stage.protection, match.Method)
+	admission, refusal := g.options.Guard.Admit(ctx, req, x.stage.protection, address, match)
 	x.admission = admission // a refused call has one too: who the caller is
 	if refusal != nil {
 		x.verdict, x.cause, x.reason, x.detail = telemetry.Refused, refusal.Cause, refusal.Type, refusal.Detail
-		refuse(req, resp, refusal.Type, 0, "")
+		refuse(req, resp, answerOf(refusal), 0, "")
 		g.tellLimits(x)
 		return
 	}
@@ -140,6 +140,7 @@ func (g *Gateway) serve(ctx context.Context, x *exchange) {
 
 	x.call = integration.Call{
 		Request: req, Address: address, Params: match.Params, KeyID: admission.KeyID, Key: admission.KeyValue,
+		Authorizer: admission.Authorizer,
 	}
 	answer(req, resp)
 	began := time.Now()

@@ -23,6 +23,7 @@ import (
 
 	"weir/internal/catalog"
 	"weir/internal/gateway/protection"
+	"weir/internal/gateway/protection/authorizer"
 	"weir/internal/invocation"
 	"weir/internal/limit"
 	"weir/internal/limit/limittest"
@@ -103,6 +104,9 @@ func newRig(t testing.TB, o ServerOptions) *rig {
 	r := &rig{t: t, invoker: &invoker{}, now: limit.Instant{Wall: time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)}}
 	r.invoker.returns(`{"statusCode":200,"body":"hello"}`)
 	r.guard = protection.NewGuard(protection.Options{
+		Authorizers: authorizer.New(authorizer.Options{
+			Account: "000000000000", Region: "us-east-1", Invoke: r.invoker.Invoke, Now: func() time.Duration { return r.clock().Mono },
+		}),
 		Limiter: limit.New(&limittest.Ledger{Now: func() time.Time { return r.clock().Wall }}), Now: r.clock,
 		Digest: func(value string) [sha256.Size]byte { return sha256.Sum256([]byte(value)) },
 	})
@@ -193,6 +197,8 @@ func resources() []catalog.Resource {
 	slow := proxy(catalog.Method{})
 	slow.Integration.TimeoutInMillis = 1
 	get := proxy(catalog.Method{})
+	judged := proxy(catalog.Method{AuthorizerID: "auth01"})
+	judged.AuthorizationType = catalog.AuthorizationCustom
 	get.Integration.HTTPMethod = "GET"
 	on := func(id, path string, methods map[string]*catalog.Method) catalog.Resource {
 		return catalog.Resource{APIID: "abc123", ID: id, Path: path, Methods: methods}
@@ -206,6 +212,8 @@ func resources() []catalog.Resource {
 		on("slow", "/slow", map[string]*catalog.Method{"GET": slow}),
 		on("badmock", "/badmock", map[string]*catalog.Method{"GET": mockOf(`{}`)}),
 		on("notpost", "/notpost", map[string]*catalog.Method{"GET": get}),
+		on("judged", "/judged", map[string]*catalog.Method{"GET": judged}),
+		on("judged2", "/judged/{path}", map[string]*catalog.Method{"GET": judged}),
 		on("bare", "/bare", map[string]*catalog.Method{"GET": {AuthorizationType: catalog.AuthorizationNone}}),
 	}
 }
@@ -216,7 +224,10 @@ func (r *rig) publish(all []catalog.Resource, change func(*catalog.Stage, *catal
 	st := &catalog.Stage{APIID: "abc123", StageName: "prod", DeploymentID: "dep001"}
 	d := &catalog.Deployment{APIID: "abc123", ID: "dep001", Resources: all, API: catalog.RestAPI{
 		ID: "abc123", APIKeySource: catalog.KeySourceHeader, EndpointTypes: []string{"REGIONAL"},
-	}}
+	}, Authorizers: []catalog.Authorizer{{
+		APIID: "abc123", ID: "auth01", Name: "judge", Type: catalog.AuthorizerToken, IdentitySource: "method.request.header.Auth",
+		URI: "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/arn:aws:lambda:us-east-1:000000000000:function:judge/invocations",
+	}}}
 	if change != nil {
 		change(st, &d.API)
 	}

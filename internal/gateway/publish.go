@@ -121,7 +121,7 @@ func (g *Gateway) compile(name route.Name, c StageChange) (*stage, error) {
 		st.plans = append(st.plans, g.runner.Compile(c.Deployment, c.Stage, m))
 		st.logged = append(st.logged, levelOf(c.Stage, m))
 	}
-	st.protection, err = g.options.Guard.CompileStage(name.APIID, *c.Stage, c.Deployment.API, specs)
+	st.protection, err = g.options.Guard.CompileStage(name.APIID, *c.Stage, c.Deployment, specs)
 	return st, err
 }
 

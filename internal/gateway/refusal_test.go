@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"weir/internal/catalog"
+	"weir/internal/gateway/protection"
 	"weir/internal/invocation"
 	"weir/internal/telemetry"
 )
@@ -83,6 +84,25 @@ func refusals() []refusalCase {
 		{"no-integration", nil, request("GET /prod/bare", ""), telemetry.Admitted, "API_CONFIGURATION_ERROR"},
 		{"mock-without-status", nil, request("GET /prod/badmock", ""), telemetry.Admitted, "DEFAULT_5XX"},
 		{"unsupported-media-type", nil, request("GET /prod", "", "Content-Type: text/plain"), telemetry.Admitted, "UNSUPPORTED_MEDIA_TYPE"},
+		{"authorizer-no-token", nil, request("GET /prod/judged", ""), telemetry.Refused, "UNAUTHORIZED"},
+		{"authorizer-unauthorized", func(r *rig) {
+			r.invoker.does(func(context.Context, *invocation.Invocation) (*invocation.Result, error) {
+				return &invocation.Result{FunctionError: "Unhandled", Payload: []byte(`{"errorMessage":"Unauthorized"}`)}, nil
+			})
+		}, request("GET /prod/judged", "", "Auth: t"), telemetry.Refused, "UNAUTHORIZED"},
+		{"authorizer-denies", func(r *rig) { r.invoker.returns(ruling("Deny", "*")) }, request("GET /prod/judged", "", "Auth: t"), telemetry.Refused, "ACCESS_DENIED"},
+		{
+			"authorizer-does-not-allow", func(r *rig) { r.invoker.returns(ruling("Allow", "arn:aws:execute-api:*:*:*/prod/GET/other")) },
+			request("GET /prod/judged", "", "Auth: t"), telemetry.Refused, "ACCESS_DENIED",
+		},
+		{"authorizer-fails", func(r *rig) {
+			r.invoker.does(func(context.Context, *invocation.Invocation) (*invocation.Result, error) {
+				return &invocation.Result{FunctionError: "Unhandled", Payload: []byte(`{"errorMessage":"x"}`)}, nil
+			})
+		}, request("GET /prod/judged", "", "Auth: t"), telemetry.Refused, "AUTHORIZER_FAILURE"},
+		{"authorizer-malformed", func(r *rig) { r.invoker.returns(`{"isAuthorized":true}`) }, request("GET /prod/judged", "", "Auth: t"), telemetry.Refused, "AUTHORIZER_CONFIGURATION_ERROR"},
+		{"authorizer-no-permission", fails(invocation.PermissionDenied), request("GET /prod/judged", "", "Auth: t"), telemetry.Refused, "AUTHORIZER_CONFIGURATION_ERROR"},
+		{"authorizer-long-path", nil, request("GET /prod/judged/"+strings.Repeat("a", 1600), "", "Auth: t"), telemetry.Refused, "URI_TOO_LONG"},
 		{"panic", func(r *rig) {
 			r.invoker.does(func(context.Context, *invocation.Invocation) (*invocation.Result, error) { panic("boom") })
 		}, request("GET /prod/open", ""), telemetry.Broken, "DEFAULT_5XX"},
@@ -108,14 +128,43 @@ func TestRefusalsOnTheWire(t *testing.T) {
 	}
 }
 
+// ruling is what an authorizer's function answers.
+func ruling(effect, resource string) string {
+	return `{"principalId":"user|a1b2","context":{"tenant":7},"policyDocument":{"Version":"2012-10-17","Statement":[{"Action":"execute-api:Invoke","Effect":"` +
+		effect + `","Resource":"` + resource + `"}]}}`
+}
+
+// TestFunctionSeesWhatTheAuthorizerSaid: the integration's event tells who the
+// caller is, and the authorizer is asked once for callers it knows.
+func TestFunctionSeesWhatTheAuthorizerSaid(t *testing.T) {
+	r := newRig(t, ServerOptions{})
+	asked := 0
+	r.invoker.does(func(_ context.Context, inv *invocation.Invocation) (*invocation.Result, error) {
+		if strings.HasPrefix(string(inv.Payload), `{"type":"TOKEN"`) {
+			asked++
+			return &invocation.Result{Payload: []byte(ruling("Allow", "*"))}, nil
+		}
+		return &invocation.Result{Payload: []byte(`{"body":"hello"}`)}, nil
+	})
+	for range 3 {
+		if got := r.wire(request("GET /prod/judged", "", "Auth: t")); body(got) != "hello" {
+			t.Fatalf("answer %s", got)
+		}
+	}
+	want := `"requestContext":{"resourceId":"judged","authorizer":{"tenant":"7","principalId":"user|a1b2","integrationLatency":0},"resourcePath":"/judged",`
+	if got := r.invoker.lastEvent(); !strings.Contains(got, want) || asked != 1 {
+		t.Errorf("asked %d times; event %s, want %s in it", asked, got, want)
+	}
+}
+
 // TestGatewayResponseTable holds the table against AWS's list of types.
 func TestGatewayResponseTable(t *testing.T) {
 	listed := strings.Split("REQUEST_TOO_LARGE, RESOURCE_NOT_FOUND, AUTHORIZER_CONFIGURATION_ERROR, MISSING_AUTHENTICATION_TOKEN, BAD_REQUEST_BODY, INVALID_SIGNATURE, INVALID_API_KEY, BAD_REQUEST_PARAMETERS, AUTHORIZER_FAILURE, UNAUTHORIZED, INTEGRATION_TIMEOUT, ACCESS_DENIED, DEFAULT_4XX, DEFAULT_5XX, WAF_FILTERED, QUOTA_EXCEEDED, THROTTLED, API_CONFIGURATION_ERROR, UNSUPPORTED_MEDIA_TYPE, INTEGRATION_FAILURE, EXPIRED_TOKEN", ", ")
-	if len(listed) != 21 || len(gatewayResponses) != 22 {
+	if len(listed) != 21 || len(gatewayResponses) != 24 {
 		t.Errorf("%d types listed, %d in the table", len(listed), len(gatewayResponses))
 	}
 	for name := range gatewayResponses {
-		if name != forbiddenAnswer && !slices.Contains(listed, name) {
+		if name != forbiddenAnswer && name != explicitDeny && name != protection.URITooLong && !slices.Contains(listed, name) {
 			t.Errorf("AWS has no type %s", name)
 		}
 	}

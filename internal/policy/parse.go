@@ -244,10 +244,16 @@ type Use uint8
 
 // The uses.
 const (
-	Resource Use = iota // attached to what is called: every statement names principals
-	Identity            // attached to who calls: no principals, resources are ARNs
-	Trust               // who may take on a role: principals, no resources, sts actions
+	Resource   Use = iota // attached to what is called: every statement names principals
+	Identity              // attached to who calls: no principals, resources are ARNs
+	Trust                 // who may take on a role: principals, no resources, sts actions
+	Authorizer            // what a Lambda authorizer answers: as Identity, with resources of at most MaxMethodResource
 )
+
+// MaxMethodResource is the longest resource of an authorizer's policy, in
+// bytes. Source: API Gateway developer guide, "Output from an API Gateway
+// Lambda authorizer".
+const MaxMethodResource = 512
 
 // ValidFor checks what Parse leaves open because it depends on the use. The
 // texts are IAM's.
@@ -277,7 +283,7 @@ func (s *statement) validFor(u Use) error {
 		}
 	}
 	switch u {
-	case Identity:
+	case Identity, Authorizer:
 		if s.principal != nil {
 			return refuse("Policy document should not specify a principal.")
 		}
@@ -287,6 +293,9 @@ func (s *statement) validFor(u Use) error {
 		for _, r := range s.resourceTexts {
 			if r != "*" && strings.Count(r, ":") < 5 && !(strings.HasPrefix(r, "arn:") && strings.HasSuffix(r, "*")) {
 				return refuse("Resource %s must be in ARN format or \"*\".", r)
+			}
+			if u == Authorizer && len(r) > MaxMethodResource {
+				return refuse("A resource is longer than %d bytes.", MaxMethodResource)
 			}
 		}
 	case Trust:

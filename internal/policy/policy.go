@@ -18,6 +18,8 @@
 // logic".
 package policy
 
+import "slices"
+
 // Decision is what a document says about a request.
 type Decision uint8
 
@@ -102,6 +104,19 @@ func (d *Document) Evaluate(r *Request) Decision {
 		decision = Allowed
 	}
 	return decision
+}
+
+// ReadsContext says whether a verdict can depend on Request.Context: whether
+// there is a condition or a policy variable. Without one the context need not
+// be gathered.
+func (d *Document) ReadsContext() bool {
+	for i := range d.statements {
+		s := &d.statements[i]
+		if len(s.conditions) > 0 || slices.ContainsFunc(s.resources, func(p pattern) bool { return p.form == formExpand }) {
+			return true
+		}
+	}
+	return false
 }
 
 // Sids returns the statement ids in document order, "" where none was written.

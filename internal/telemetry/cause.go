@@ -34,6 +34,13 @@ const (
 	CauseNoPlan
 	CauseNoKeyFromAuthorizer
 
+	CauseMethodARNTooLong
+	CauseUnauthorized
+	CauseAuthorizerDenied
+	CauseAuthorizerSilent
+	CauseAuthorizerFailed
+	CauseAuthorizerMisconfigured
+
 	CauseAccountThrottle
 	CauseStageThrottle
 	CausePlanThrottle
@@ -119,6 +126,30 @@ var causes = [causeCount]cause{
 	CauseNoKeyFromAuthorizer: {
 		"no-key-from-authorizer", layerKey, "The API takes its keys from an authorizer, and none was given for the call.",
 		"Let the authorizer return usageIdentifierKey, or set the API's apiKeySource to HEADER.",
+	},
+	CauseMethodARNTooLong: {
+		"method-arn-too-long", layerAuthorizer, "The path is longer than an authorizer's policy can name.",
+		"Send a shorter path: with the API's and the stage's name it has 1,600 bytes at most.",
+	},
+	CauseUnauthorized: {
+		"unauthorized", layerAuthorizer, "The method's authorizer does not know the caller.",
+		"Send what the authorizer's identity source asks for; the function's log says more when it was run.",
+	},
+	CauseAuthorizerDenied: {
+		"authorizer-denied", layerAuthorizer, "The policy of the method's authorizer denies the method.",
+		"Look at the authorizer's Deny statements; a kept answer ends with its TTL or aws apigateway flush-stage-authorizers-cache.",
+	},
+	CauseAuthorizerSilent: {
+		"authorizer-silent", layerAuthorizer, "The policy of the method's authorizer does not allow the method.",
+		"Let its resources name every method that one answer is kept for, arn:aws:execute-api:REGION:ACCOUNT:API/STAGE/* for all.",
+	},
+	CauseAuthorizerFailed: {
+		"authorizer-failed", layerAuthorizer, "The function of the method's authorizer failed or took too long.",
+		"Look into the function's log: weir logs FUNCTION.",
+	},
+	CauseAuthorizerMisconfigured: {
+		"authorizer-misconfigured", layerAuthorizer, "The method's authorizer could not be asked, or its answer is none.",
+		"The detail says which: give API Gateway the permission to invoke the function, or mend what it returns.",
 	},
 	CauseAccountThrottle: {
 		"account-throttle", layerThrottle, "All calls together came faster than the server's account throttle.",

@@ -130,3 +130,23 @@ func (t *Trail) Lines() []string {
 	}
 	return t.lines
 }
+
+// Masked hides a secret as AWS's execution log does: 34 asterisks and the last
+// six characters. What is shorter than any key shows nothing at all: six of its
+// characters might be most of it.
+func Masked(value string) string {
+	const stars, shortest = "**********************************", 20
+	if value == "" {
+		return ""
+	}
+	if len(value) < shortest {
+		return stars
+	}
+	tail := []byte(value[len(value)-6:])
+	for i, c := range tail {
+		if c <= ' ' || c > '~' {
+			tail[i] = '?' // a header may hold what would break a log line
+		}
+	}
+	return stars + string(tail)
+}

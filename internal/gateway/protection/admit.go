@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"weir/internal/gateway/message"
+	"weir/internal/gateway/protection/authorizer"
+	"weir/internal/gateway/route"
 	"weir/internal/limit"
 	"weir/internal/telemetry"
 )
@@ -12,27 +14,36 @@ import (
 // and is not worth hashing.
 const maxKey = 128
 
-// Admit decides whether a call to the method with this index may go on: the
-// order is the package's. The Refusal is nil for a yes, and then the Admission
+// Admit decides whether a call may go on to the method that was matched at
+// address: the order is the package's. The Refusal is nil for a yes, and then the Admission
 // is settled once, by the caller. When x-api-key is sent several times the last
 // one counts, as it does in the headers of the event.
 //
 // Admit waits for the ledger when the plan has a quota that is not known to be
-// used up, and for nothing else; ctx ends that wait.
-func (g *Guard) Admit(ctx context.Context, req *message.Request, st *Stage, index int) (Admission, *Refusal) {
+// used up, for the function of the method's authorizer when its answer is not
+// known, and for nothing else; ctx ends that wait.
+func (g *Guard) Admit(ctx context.Context, req *message.Request, st *Stage, address route.Address, match route.Match) (Admission, *Refusal) {
 	if !st.ready.Load() {
 		g.PublishStage(st)
 	}
-	m := &st.methods[index]
+	m := &st.methods[match.Method]
 	if m.refusal != nil {
 		req.Trail.Add(m.refusal.Detail)
 		return Admission{}, m.refusal
 	}
 	v := m.verb(req.Method)
-	if !m.keyRequired {
+	switch {
+	case m.authorizer != nil:
+		return g.admitAuthorized(ctx, req, st, m, v, &authorizer.Question{Request: req, Address: address, Params: match.Params})
+	case !m.keyRequired:
 		return g.admitOpen(ctx, req, st, m, v)
 	}
+	return g.admitHeaderKey(ctx, req, st, m, v)
+}
 
+// admitHeaderKey decides for a method that requires a key, and takes it from
+// the x-api-key header.
+func (g *Guard) admitHeaderKey(ctx context.Context, req *message.Request, st *Stage, m *method, v *verb) (Admission, *Refusal) {
 	a := Admission{}
 	a.KeyValue, _ = req.Header.Last("x-api-key")
 	if req.Trail.On() {
@@ -45,7 +56,7 @@ func (g *Guard) Admit(ctx context.Context, req *message.Request, st *Stage, inde
 		}
 		return a, refusal
 	}
-	return g.admitKey(ctx, a, account, req, st, m, v)
+	return g.admitKey(ctx, a, account, req, st, m, v, [...]*limit.Cell{accountCell: g.account, planCell: nil, stageCell: v.limit.bucket()})
 }
 
 // The buckets of a decision, in the order in which they are asked and, when
@@ -58,12 +69,7 @@ const (
 
 // admitOpen decides for a method that requires no key.
 func (g *Guard) admitOpen(ctx context.Context, req *message.Request, st *Stage, m *method, v *verb) (Admission, *Refusal) {
-	if req.Trail.On() {
-		sent, _ := req.Header.Last("x-api-key")
-		req.Trail.Add(verifyingLine(req, st, sent))
-		req.Trail.Add(notRequiredLine(req, m, sent))
-		req.Trail.Add(succeededLine(st, sent))
-	}
+	logOpen(req, st, m)
 	a := Admission{}
 	if v.limit == nil && g.account == nil {
 		a.grant, _ = g.limiter.Take(ctx, nil, nil, nil, limit.Instant{})
@@ -80,6 +86,16 @@ func (g *Guard) admitOpen(ctx context.Context, req *message.Request, st *Stage, 
 	}
 	a.grant = grant
 	return a, nil
+}
+
+// logOpen tells the log of a method that requires no key.
+func logOpen(req *message.Request, st *Stage, m *method) {
+	if req.Trail.On() {
+		sent, _ := req.Header.Last("x-api-key")
+		req.Trail.Add(verifyingLine(req, st, sent))
+		req.Trail.Add(notRequiredLine(req, m, sent))
+		req.Trail.Add(succeededLine(st, sent))
+	}
 }
 
 // identify finds the key and the account that pays for a call, and fills in
@@ -117,9 +133,9 @@ func (g *Guard) identify(a *Admission, req *message.Request, st *Stage) (*accoun
 	return chosen, nil
 }
 
-// admitKey takes from the limits of an account and the stage.
-func (g *Guard) admitKey(ctx context.Context, a Admission, account *account, req *message.Request, st *Stage, m *method, v *verb) (Admission, *Refusal) {
-	cells := [...]*limit.Cell{accountCell: g.account, planCell: nil, stageCell: v.limit.bucket()}
+// admitKey takes from the limits of an account, and from the other cells, into
+// which that of the plan is put.
+func (g *Guard) admitKey(ctx context.Context, a Admission, account *account, req *message.Request, st *Stage, m *method, v *verb, cells [3]*limit.Cell) (Admission, *Refusal) {
 	var t *throttle
 	var u *use
 	for {

@@ -18,7 +18,7 @@ const manyKeys = 100_000
 
 // crowd is a guard with 100,000 keys in one plan, the real digest and the real
 // clock, and requests of keys in random order.
-func crowd(b *testing.B, t *catalog.Throttle, q *catalog.Quota) (*Guard, *Stage, []message.Request) {
+func crowd(b *testing.B, t *catalog.Throttle, q *catalog.Quota) (*house, *Stage, []message.Request) {
 	b.Helper()
 	s := secret.Random()
 	clock := limit.NewClock()
@@ -36,7 +36,7 @@ func crowd(b *testing.B, t *catalog.Throttle, q *catalog.Quota) (*Guard, *Stage,
 	h := &house{Guard: g, t: b}
 	st := h.stage(map[string]catalog.MethodSetting{"*/*": setting(1e6, 1e6)})
 	g.Started(clock.Now())
-	return g, st, requests
+	return h, st, requests
 }
 
 func benchAdmit(b *testing.B, t *catalog.Throttle, q *catalog.Quota, refusal string) {

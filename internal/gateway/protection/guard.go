@@ -8,15 +8,21 @@ import (
 	"github.com/puzpuzpuz/xsync/v4"
 
 	"weir/internal/catalog"
+	"weir/internal/gateway/protection/authorizer"
 	"weir/internal/limit"
 )
 
-// Options is what a Guard is built from. All fields but Account are required.
+// Options is what a Guard is built from. All fields but Account and Authorizers
+// are required.
 type Options struct {
 	Limiter *limit.Limiter
 	Digest  func(value string) [32]byte // how key values are found: secret's Digest
 	Now     func() limit.Instant        // the clock of this process
 	Account *limit.Rate                 // the account's throttle, over all stages, with and without a key; nil: none
+
+	// Authorizers asks Lambda authorizers. nil: a method that names one
+	// refuses every call.
+	Authorizers *authorizer.Runner
 }
 
 // Guard holds the keys, the usage plans and the buckets, and admits calls. It
@@ -35,6 +41,8 @@ type Guard struct {
 	limiter *limit.Limiter
 	digest  func(string) [32]byte
 	now     func() limit.Instant
+
+	authorizers *authorizer.Runner
 
 	account *limit.Cell // the account's throttle; nil: none
 
@@ -60,14 +68,16 @@ type Guard struct {
 // NewGuard returns a guard without keys, in its loading phase.
 func NewGuard(o Options) *Guard {
 	g := &Guard{
-		limiter:    o.Limiter,
-		digest:     o.Digest,
-		now:        o.Now,
-		byDigest:   xsync.NewMap[[16]byte, *key](),
-		keys:       map[string]*key{},
-		plans:      map[string]*plan{},
-		stageCells: map[string]*stageCells{},
-		loading:    true,
+		limiter: o.Limiter,
+		digest:  o.Digest,
+		now:     o.Now,
+
+		authorizers: o.Authorizers,
+		byDigest:    xsync.NewMap[[16]byte, *key](),
+		keys:        map[string]*key{},
+		plans:       map[string]*plan{},
+		stageCells:  map[string]*stageCells{},
+		loading:     true,
 	}
 	if o.Account != nil {
 		g.account = limit.NewCell(*o.Account, false, o.Now())

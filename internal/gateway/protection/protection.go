@@ -3,9 +3,9 @@
 // The order of the checks, once a method has been found (AWS publishes no total
 // order; where it is silent this is our answer, and a test pins it):
 //
-//  1. What is configured but not enforced yet (an authorizer, IAM, a resource
-//     policy) refuses every call: nothing that is not enforced ever lets a
-//     caller in.
+//  1. What is configured but not enforced yet (IAM, a Cognito authorizer, a
+//     resource policy) refuses every call: nothing that is not enforced ever
+//     lets a caller in.
 //  2. A method that requires an API key, source HEADER: the x-api-key header,
 //     never the query string, must name an enabled key of a usage plan that
 //     covers this stage, and what the key's weir: tags say must hold: its
@@ -17,16 +17,24 @@
 //     that may be under way with this key at once when its tags cap them, then
 //     the plan's quota. A refused call costs nobody anything,
 //     and throttle is reported before quota. THROTTLED or QUOTA_EXCEEDED.
+//  4. The method's Lambda authorizer: it must know the caller (UNAUTHORIZED),
+//     and its policy must allow the method (ACCESS_DENIED). One that fails or
+//     cannot be asked refuses the call (AUTHORIZER_FAILURE,
+//     AUTHORIZER_CONFIGURATION_ERROR).
 //
 // A method that requires no key never touches a plan, even when a valid key is
-// sent; only the account's and the stage's throttle hold. A method whose key should come from an
-// authorizer is refused as INVALID_API_KEY, because none has run.
+// sent; only the account's and the stage's throttle hold, before its authorizer.
+// Where keys come from the authorizer (source AUTHORIZER), the order is the
+// account's and the stage's throttle, the authorizer, the key that it names,
+// the plan's throttle and quota; the x-api-key header is not looked at, and
+// without an authorizer there is no key: INVALID_API_KEY.
 //
-// A refusal is a value and not an error, and it is made once for all callers: a
-// flood of refused calls allocates nothing.
+// A refusal is a value and not an error, and but for those of an authorizer it
+// is made once for all callers: a flood of refused calls allocates nothing.
 package protection
 
 import (
+	"weir/internal/gateway/event"
 	"weir/internal/limit"
 	"weir/internal/telemetry"
 )
@@ -37,6 +45,10 @@ const (
 	Throttled                    = "THROTTLED"
 	QuotaExceeded                = "QUOTA_EXCEEDED"
 	AuthorizerConfigurationError = "AUTHORIZER_CONFIGURATION_ERROR"
+	AuthorizerFailure            = "AUTHORIZER_FAILURE"
+	Unauthorized                 = "UNAUTHORIZED"
+	AccessDenied                 = "ACCESS_DENIED"
+	URITooLong                   = "URI_TOO_LONG" // no type of AWS's: it answers so without one
 )
 
 // Refusal is protection's no. It is shared by many calls and not modified; what
@@ -70,7 +82,7 @@ var (
 	quotaExceeded       = &Refusal{QuotaExceeded, telemetry.CauseQuota, "the usage plan's quota is used up"}
 	ledgerAway          = &Refusal{QuotaExceeded, telemetry.CauseLedgerAway, "the quota could not be asked"}
 
-	noAuthorizerKey = &Refusal{InvalidAPIKey, telemetry.CauseNoKeyFromAuthorizer, "the API key should come from an authorizer, and no authorizer is run yet"}
+	noAuthorizerKey = &Refusal{InvalidAPIKey, telemetry.CauseNoKeyFromAuthorizer, "the API takes its keys from an authorizer, and none named one for this call"}
 
 	policyUnenforced = &Refusal{AuthorizerConfigurationError, telemetry.CauseNotEnforced, "the API has a resource policy, and resource policies are not enforced yet: every call is refused"}
 )
@@ -81,7 +93,9 @@ var (
 type Admission struct {
 	KeyID    string // "" when the method requires no key
 	PlanID   string
-	KeyValue string // as sent, for the event's identity.apiKey, only when the method requires a key; lies in the request's memory
+	KeyValue string // as sent, or as the authorizer named it, for the event's identity.apiKey, only when the method requires a key; may lie in the request's memory
+
+	Authorizer event.Authorizer // what the method's authorizer said, for the event
 
 	Limit telemetry.Limit // of a call that a limit refused: that limit
 

@@ -11,6 +11,7 @@ import (
 
 	"weir/internal/catalog"
 	"weir/internal/gateway/message"
+	"weir/internal/gateway/route"
 	"weir/internal/limit"
 	"weir/internal/limit/limittest"
 )
@@ -85,6 +86,16 @@ func methods() []MethodSpec {
 		}}
 	}
 	return []MethodSpec{m("/pets", "GET", true), m("/pets/{id}", "ANY", true), m("/", "GET", false)}
+}
+
+// Admit admits a call whose path does not matter.
+func (h *house) Admit(ctx context.Context, req *message.Request, st *Stage, index int) (Admission, *Refusal) {
+	return h.Guard.Admit(ctx, req, st, route.Address{}, route.Match{Method: index})
+}
+
+// CompileStage compiles a stage whose deployment is of nothing but an API.
+func (h *house) CompileStage(apiID string, stage catalog.Stage, api catalog.RestAPI, methods []MethodSpec) (*Stage, error) {
+	return h.Guard.CompileStage(apiID, stage, &catalog.Deployment{API: api}, methods)
 }
 
 // stage compiles api1/dev with these method settings.
@@ -252,7 +263,7 @@ func TestWhatIsNotEnforcedLetsNobodyIn(t *testing.T) {
 		{"nothing asked", "NONE", "", "HEADER", false, "", ""},
 		{"key source by default", "NONE", "", "", true, "", ""},
 		{"IAM", "AWS_IAM", "", "HEADER", false, AuthorizerConfigurationError, "AWS_IAM"},
-		{"custom authorizer and key", "CUSTOM", "", "HEADER", true, AuthorizerConfigurationError, "CUSTOM"},
+		{"custom authorizer and key", "CUSTOM", "", "HEADER", true, AuthorizerConfigurationError, "authorizer"},
 		{"Cognito", "COGNITO_USER_POOLS", "", "HEADER", false, AuthorizerConfigurationError, "COGNITO_USER_POOLS"},
 		{"unknown type", "MAGIC", "", "HEADER", false, AuthorizerConfigurationError, `"MAGIC"`},
 		{"no type", "", "", "HEADER", false, AuthorizerConfigurationError, "no authorization type"},

@@ -2,10 +2,13 @@ package protection
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 
 	"weir/internal/catalog"
+	"weir/internal/gateway/protection/authorizer"
+	"weir/internal/gateway/route"
 	"weir/internal/limit"
 	"weir/internal/telemetry"
 )
@@ -40,6 +43,9 @@ type method struct {
 	keyRequired bool
 	refusal     *Refusal // not nil: every call is refused
 	verbs       []verb   // one, or for ANY one a verb and, last, ANY itself
+
+	authorizer        *authorizer.Authorizer // nil: none
+	keyFromAuthorizer bool
 }
 
 // verb is a verb of a method with the limits that hold for it.
@@ -75,16 +81,16 @@ const anyVerb = "ANY"
 // anyVerbs are the verbs that ANY stands for.
 var anyVerbs = []string{"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}
 
-// CompileStage compiles the protection of a stage: api is the deployed copy,
-// methods are numbered as the routes number them. It changes nothing that
-// callers see; PublishStage does. An error says what can never work.
+// CompileStage compiles the protection of a stage that points at d; methods are
+// numbered as the routes number them. It changes nothing that callers see;
+// PublishStage does. An error says what can never work.
 //
 // A methodSettings entry throttles a method. The entry for the method itself
 // ("pets/GET", the root "//GET") stands before "*/*", and "*/*" gives each
 // method a bucket of its own, as on AWS: it is no limit on the stage as a whole.
 // A method ANY has one bucket, save for verbs that have an entry of their own.
 // -1 as rate or burst means no limit at this level; zero lets nothing through.
-func (g *Guard) CompileStage(apiID string, stage catalog.Stage, api catalog.RestAPI, methods []MethodSpec) (*Stage, error) {
+func (g *Guard) CompileStage(apiID string, stage catalog.Stage, d *catalog.Deployment, methods []MethodSpec) (*Stage, error) {
 	st := &Stage{
 		apiID:   apiID,
 		stage:   stage.StageName,
@@ -93,7 +99,10 @@ func (g *Guard) CompileStage(apiID string, stage catalog.Stage, api catalog.Rest
 		told:    stage.RateLimitHeaders(),
 	}
 	for i := range methods {
-		m, err := compileMethod(st, &methods[i], stage.MethodSettings, api)
+		m, err := compileMethod(st, &methods[i], stage.MethodSettings, &d.API)
+		if err == nil && methods[i].Method.AuthorizationType == catalog.AuthorizationCustom && m.refusal == nil {
+			m.authorizer, m.refusal = g.compileAuthorizer(&stage, d, &methods[i])
+		}
 		if err != nil {
 			return nil, fmt.Errorf("method %s %s: %w", methods[i].Verb, methods[i].ResourcePath, err)
 		}
@@ -109,12 +118,36 @@ func (g *Guard) CompileStage(apiID string, stage catalog.Stage, api catalog.Rest
 	return st, nil
 }
 
-func compileMethod(st *Stage, spec *MethodSpec, settings map[string]catalog.MethodSetting, api catalog.RestAPI) (method, error) {
+// compileAuthorizer compiles the authorizer that a method names, or gives the
+// refusal of every call, because there is none that could be asked.
+func (g *Guard) compileAuthorizer(stage *catalog.Stage, d *catalog.Deployment, spec *MethodSpec) (*authorizer.Authorizer, *Refusal) {
+	broken := func(detail string) (*authorizer.Authorizer, *Refusal) {
+		return nil, &Refusal{AuthorizerConfigurationError, telemetry.CauseAuthorizerMisconfigured, detail}
+	}
+	if g.authorizers == nil {
+		return broken("authorizers cannot be asked here: every call is refused")
+	}
+	i := slices.IndexFunc(d.Authorizers, func(a catalog.Authorizer) bool { return a.ID == spec.Method.AuthorizerID })
+	if i < 0 || !d.Authorizers[i].Serves(catalog.AuthorizationCustom) {
+		return broken("the method's authorizer is not in the deployment: every call is refused")
+	}
+	a, err := g.authorizers.Compile(authorizer.Spec{
+		Authorizer: &d.Authorizers[i], Deployment: d, Stage: stage,
+		Method: &route.Method{ResourceID: spec.ResourceID, ResourcePath: spec.ResourcePath, Verb: spec.Verb, Config: &spec.Method},
+	})
+	if err != nil {
+		return broken(err.Error())
+	}
+	return a, nil
+}
+
+func compileMethod(st *Stage, spec *MethodSpec, settings map[string]catalog.MethodSetting, api *catalog.RestAPI) (method, error) {
 	m := method{resourceID: spec.ResourceID, path: spec.ResourcePath, keyRequired: spec.Method.APIKeyRequired}
 	switch api.APIKeySource {
 	case catalog.KeySourceHeader, "":
 	case catalog.KeySourceAuthorizer:
-		if m.keyRequired {
+		m.keyFromAuthorizer = true
+		if m.keyRequired && spec.Method.AuthorizationType == catalog.AuthorizationNone {
 			m.refusal = noAuthorizerKey
 		}
 	default:
@@ -144,8 +177,8 @@ func compileMethod(st *Stage, spec *MethodSpec, settings map[string]catalog.Meth
 // or nil. What is not known to be open is not open.
 func unenforced(authorization, policy string) *Refusal {
 	switch authorization {
-	case catalog.AuthorizationNone:
-	case catalog.AuthorizationIAM, catalog.AuthorizationCustom, catalog.AuthorizationCognito:
+	case catalog.AuthorizationNone, catalog.AuthorizationCustom:
+	case catalog.AuthorizationIAM, catalog.AuthorizationCognito:
 		return &Refusal{AuthorizerConfigurationError, telemetry.CauseNotEnforced, "the method's authorization type " + authorization + " is not enforced yet: every call is refused"}
 	default:
 		return &Refusal{AuthorizerConfigurationError, telemetry.CauseNotEnforced, fmt.Sprintf("the method has no authorization type that is known (%q): every call is refused", authorization)}

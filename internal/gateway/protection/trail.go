@@ -10,48 +10,28 @@ import (
 // The sentences of AWS's execution log for keys, throttles and quotas, as seen
 // in real logs. They are built only while a request has a Trail.
 
-// masked hides a key's value as AWS does: 34 asterisks and the last six
-// characters. What is shorter than any key shows nothing at all: six of its
-// characters might be most of it.
-func masked(value string) string {
-	const stars, shortest = "**********************************", 20
-	if value == "" {
-		return ""
-	}
-	if len(value) < shortest {
-		return stars
-	}
-	tail := []byte(value[len(value)-6:])
-	for i, c := range tail {
-		if c <= ' ' || c > '~' {
-			tail[i] = '?' // a header may hold what would break a log line
-		}
-	}
-	return stars + string(tail)
-}
-
 func verifyingLine(req *message.Request, st *Stage, value string) string {
-	return fmt.Sprintf("Verifying Usage Plan for request: %s. API Key: %s API Stage: %s", req.ID, masked(value), st.name)
+	return fmt.Sprintf("Verifying Usage Plan for request: %s. API Key: %s API Stage: %s", req.ID, message.Masked(value), st.name)
 }
 
 func notRequiredLine(req *message.Request, m *method, value string) string {
 	return fmt.Sprintf("API Key %s authorized because method '%s %s' does not require API Key. Request will not contribute to throttle or quota limits",
-		masked(value), req.Method, m.path)
+		message.Masked(value), req.Method, m.path)
 }
 
 func succeededLine(st *Stage, value string) string {
-	return fmt.Sprintf("Usage Plan check succeeded for API Key %s and API Stage %s", masked(value), st.name)
+	return fmt.Sprintf("Usage Plan check succeeded for API Key %s and API Stage %s", message.Masked(value), st.name)
 }
 
 func unauthorizedLine(req *message.Request, st *Stage, m *method, value string) string {
 	return fmt.Sprintf("API Key %s not authorized because method '%s %s' requires API Key and API Key is not associated with a Usage Plan for API Stage %s: No Usage Plan found for key and API Stage",
-		masked(value), req.Method, m.path, st.name)
+		message.Masked(value), req.Method, m.path, st.name)
 }
 
 func planThrottleLine(req *message.Request, st *Stage, m *method, a *Admission, t *throttle) string {
 	r := t.setting.Rate()
 	return fmt.Sprintf("API Key %s exceeded throttle limit for API Stage %s: Key throttle limit exceeded for Usage Plan ID %s, RestApi %s, Stage %s, Resource %s, HttpMethod %s. Limit: %.2f Burst: %d",
-		masked(a.KeyValue), st.name, a.PlanID, st.apiID, st.stage, m.resourceID, req.Method, r.PerSecond, r.Burst)
+		message.Masked(a.KeyValue), st.name, a.PlanID, st.apiID, st.stage, m.resourceID, req.Method, r.PerSecond, r.Burst)
 }
 
 func stageThrottleLine(req *message.Request, st *Stage, m *method, l *stageLimit) string {
@@ -67,10 +47,10 @@ func accountThrottleLine(l *telemetry.Limit) string {
 // crowdedLine is ours, in the manner of AWS's: AWS has no such limit.
 func crowdedLine(st *Stage, a *Admission) string {
 	return fmt.Sprintf("API Key %s exceeded concurrency limit for API Stage %s: %d calls with the key are under way. Limit: %d",
-		masked(a.KeyValue), st.name, a.Limit.Used, a.Limit.Most)
+		message.Masked(a.KeyValue), st.name, a.Limit.Used, a.Limit.Most)
 }
 
 func quotaLine(st *Stage, a *Admission, r *rules) string {
 	return fmt.Sprintf("API Key %s exceeded quota limit for API Stage %s: Key quota exhausted for Usage Plan ID %s. Q Limit: %d Period: %s",
-		masked(a.KeyValue), st.name, a.PlanID, r.quota.Limit, r.quota.Period)
+		message.Masked(a.KeyValue), st.name, a.PlanID, r.quota.Limit, r.quota.Period)
 }

@@ -93,7 +93,7 @@ func TestTrailLines(t *testing.T) {
 }
 
 func TestMaskedKeepsLogLinesWhole(t *testing.T) {
-	got := masked(strings.Repeat("k", 30) + "a\nb\x00\xffc")
+	got := message.Masked(strings.Repeat("k", 30) + "a\nb\x00\xffc")
 	if got != stars+"a?b??c" {
 		t.Errorf("masked %q", got)
 	}
