@@ -124,18 +124,18 @@ func TestFailedGroup(t *testing.T) {
 	long := limit.Account{PlanID: big, KeyID: "k"}
 	short := limit.Account{PlanID: "p", KeyID: "k"}
 	room := fill(t, s)
-	ops := []*spendOp{}
+	var group []*call[limit.Ask, limit.Answer]
 	for _, a := range []limit.Account{short, long, short} {
-		op := &spendOp{ask: ask(a, 10), done: make(chan struct{})}
-		op.taken.Store(true)
-		ops = append(ops, op)
+		c := &call[limit.Ask, limit.Answer]{question: ask(a, 10), done: make(chan struct{})}
+		c.taken.Store(true)
+		group = append(group, c)
 	}
 	if err := s.acquire(t.Context(), s.ledger); err != nil {
 		t.Fatal(err)
 	}
-	s.runSpends(ops)
+	s.spends.commit(group)
 	s.ledger.release()
-	for i, op := range ops {
+	for i, op := range group {
 		if op.err == nil || op.answer.OK {
 			t.Errorf("spend %d of a failed group is admitted: %+v, %v", i, op.answer, op.err)
 		}
@@ -155,9 +155,9 @@ func TestGather(t *testing.T) {
 	if err := s.acquire(t.Context(), s.ledger); err != nil {
 		t.Fatal(err)
 	}
-	late := &spendOp{}
+	late := &call[limit.Ask, limit.Answer]{}
 	late.taken.Store(true) // by its caller, who gave up as the first of a group
-	if group := s.gather([]*spendOp{late}); len(group) != 0 {
+	if group := s.spends.gather([]*call[limit.Ask, limit.Answer]{late}); len(group) != 0 {
 		t.Error("a spend is run whose caller gave up")
 	}
 	const n = maxGroup + 10

@@ -8,121 +8,23 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"weir/internal/limit"
 )
 
-// maxGroup bounds how many spends share one commit, and so how long the first
-// of them waits.
-const maxGroup = 256
-
-// spendOp is one Spend on its way.
-type spendOp struct {
-	ask limit.Ask
-
-	taken  atomic.Bool // by the group that runs it, or by its caller who gave up
-	done   chan struct{}
-	answer limit.Answer
-	err    error
-}
-
 // Spend implements limit.Ledger. Spends that wait at the same time are
-// committed together. When ctx ends while one waits it is not run; when it ends
-// while one is being committed, the answer is an error and what became of it is
-// not known.
+// committed together.
 func (s *Store) Spend(ctx context.Context, a limit.Ask) (limit.Answer, error) {
 	if err := s.refuse(ctx); err != nil {
 		return limit.Answer{}, err
 	}
-	op := &spendOp{ask: a, done: make(chan struct{})}
-	select {
-	case s.spends <- op:
-	case <-s.closing:
-		return limit.Answer{}, ErrClosed
-	case <-ctx.Done():
-		return limit.Answer{}, ctx.Err()
-	}
-	select {
-	case <-op.done:
-		return op.answer, op.err
-	case <-ctx.Done():
-		if op.taken.CompareAndSwap(false, true) {
-			return limit.Answer{}, ctx.Err()
-		}
-		return limit.Answer{}, fmt.Errorf("store: a call may have been counted and is not admitted: %w", ctx.Err())
-	}
-}
-
-// spendLoop runs groups of spends until the store closes. While a group is
-// being committed the next one gathers: the channel is not buffered, those who
-// wait are its senders.
-func (s *Store) spendLoop() {
-	defer close(s.spendDone)
-	group := make([]*spendOp, 0, maxGroup)
-	for {
-		select {
-		case op := <-s.spends:
-			<-s.ledger.turn
-			group = s.gather(append(group[:0], op))
-			s.runSpends(group)
-			s.ledger.release()
-			for i, op := range group {
-				close(op.done)
-				group[i] = nil
-			}
-		case <-s.closing:
-			return
-		}
-	}
-}
-
-// gather adds whoever waits and leaves out who has given up.
-func (s *Store) gather(group []*spendOp) []*spendOp {
-	if !group[0].taken.CompareAndSwap(false, true) {
-		group = group[:0]
-	}
-	for len(group) < maxGroup {
-		select {
-		case op := <-s.spends:
-			if op.taken.CompareAndSwap(false, true) {
-				group = append(group, op)
-			}
-		default:
-			return group
-		}
-	}
-	return group
-}
-
-// runSpends runs a group in one transaction. An error of the database is
-// everybody's error: SQLite may have rolled back all of it.
-func (s *Store) runSpends(group []*spendOp) {
-	if len(group) == 0 {
-		return
-	}
-	asks := make([]limit.Ask, len(group))
-	for i, op := range group {
-		asks[i] = op.ask
-	}
-	var answers []limit.Answer
-	err := s.ledger.transact(func() (err error) {
-		answers, err = s.spend(s.ledger.session, asks)
-		return err
-	})
-	for i, op := range group {
-		if err != nil {
-			op.err = err
-		} else {
-			op.answer = answers[i]
-		}
-	}
+	return s.spends.do(ctx, a)
 }
 
 // spend decides on asks, one after the other, and stores what was decided.
 func (s *Store) spend(c *session, asks []limit.Ask) ([]limit.Answer, error) {
-	now, err := s.lockAccounts(c, asks)
+	now, err := s.lockNames(c, accountNames(asks))
 	if err != nil {
 		return nil, err
 	}
@@ -239,22 +141,31 @@ func (c *session) giveBack(calls ledgerRows, node string) error {
 	return c.many("UPDATE usage_held SET held = held - ?5"+where, rows, nil)
 }
 
-// lockAccounts gives a transaction the accounts of asks to itself, where others
-// may have them, and returns the ledger's clock after it. One order for all: see
-// sorted.
-func (s *Store) lockAccounts(c *session, asks []limit.Ask) (time.Time, error) {
+// accountNames names accounts for lockNames.
+func accountNames(asks []limit.Ask) []string {
+	names := make([]string, len(asks))
+	for i, a := range asks {
+		names[i] = a.Account.PlanID + "/" + a.Account.KeyID
+	}
+	return names
+}
+
+// lockNames gives a transaction what has these names to itself, where others
+// may have it, and returns the database's clock after it.
+func (s *Store) lockNames(c *session, names []string) (time.Time, error) {
 	if s.cluster == nil {
 		return s.now(), nil
 	}
-	locks := make([]int64, len(asks))
-	for i, a := range asks {
+	locks := make([]int64, len(names))
+	for i, name := range names {
 		h := fnv.New64a()
-		_, _ = h.Write([]byte(a.Account.PlanID + "/" + a.Account.KeyID))
-		locks[i] = int64(h.Sum64()) // another account's number now and then does no harm
+		_, _ = h.Write([]byte(name))
+		locks[i] = int64(h.Sum64()) // to share a number now and then does no harm
 	}
-	slices.Sort(locks)
+	slices.Sort(locks) // one order for all: none waits in a circle
 	var now int64
-	_, err := c.row("SELECT weir_now() FROM (SELECT count(pg_advisory_xact_lock(n)) FROM unnest(?::bigint[]) AS n) AS held", []any{slices.Compact(locks)}, &now)
+	_, err := c.row("SELECT weir_now() FROM (SELECT count(pg_advisory_xact_lock(n)) FROM unnest(?::bigint[]) AS n) AS held",
+		[]any{slices.Compact(locks)}, &now)
 	return fromNanos(now), err
 }
 

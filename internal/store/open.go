@@ -63,9 +63,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	}
 	s := &Store{
 		dir: dir, now: o.Now, lock: lock, node: randomNode(), started: o.Now(), logger: o.Logger,
-		spends:    make(chan *spendOp),
-		spendDone: make(chan struct{}),
-		closing:   make(chan struct{}),
+		closing: make(chan struct{}),
 	}
 	if err := s.open(o.Database); err != nil {
 		for _, l := range s.lanes() {
@@ -76,7 +74,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 		lock.Close()
 		return nil, err
 	}
-	go s.spendLoop()
+	s.spends = newTogether(s.ledger, s.closing, s.spend)
 	if s.cluster != nil {
 		s.cluster.running.Go(s.beat)
 	}

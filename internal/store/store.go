@@ -60,8 +60,7 @@ type Store struct {
 
 	cluster *cluster // nil with SQLite
 
-	spends    chan *spendOp
-	spendDone chan struct{}
+	spends *together[limit.Ask, limit.Answer]
 
 	closing   chan struct{}
 	closeOnce sync.Once
@@ -76,7 +75,7 @@ var _ limit.Ledger = (*Store)(nil)
 func (s *Store) Close() error {
 	s.closeOnce.Do(func() {
 		close(s.closing)
-		<-s.spendDone
+		<-s.spends.ended
 		var errs []error
 		if s.cluster != nil {
 			errs = append(errs, s.leave())
