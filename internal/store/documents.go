@@ -88,18 +88,22 @@ func decodeDocument(kind catalog.Kind, key string, doc []byte) (catalog.Entry, e
 	if !ok {
 		return nil, fmt.Errorf("store: entries of kind %q cannot be kept", kind)
 	}
-	if bytes.HasPrefix(doc, frame) {
-		plain, err := unpacker().DecodeAll(doc, nil)
-		if err != nil {
-			return nil, fmt.Errorf("store: %s %s is damaged: %w", kind, key, err)
-		}
-		doc = plain
+	doc, err := unpacked(doc)
+	if err != nil {
+		return nil, fmt.Errorf("store: %s %s is damaged: %w", kind, key, err)
 	}
 	e, err := d.decode(doc)
 	if err != nil {
 		return nil, fmt.Errorf("store: %s %s is damaged: %w", kind, key, err)
 	}
 	return e, nil
+}
+
+func unpacked(doc []byte) ([]byte, error) {
+	if !bytes.HasPrefix(doc, frame) {
+		return doc, nil
+	}
+	return unpacker().DecodeAll(doc, nil)
 }
 
 // document reads one entry and its stored form; nil when there is none.

@@ -246,7 +246,7 @@ func (tx *Tx) readChanges(place int64) error {
 		if err := scan(&seq, &doc); err != nil {
 			return err
 		}
-		plain, err := unpacker().DecodeAll(doc, nil)
+		plain, err := unpacked(doc)
 		var all []wire
 		if err == nil {
 			err = json.Unmarshal(plain, &all)

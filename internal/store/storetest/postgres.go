@@ -296,13 +296,14 @@ func (p *Postgres) Copy(t testing.TB, database string) string {
 	t.Helper()
 	p.names++
 	name := fmt.Sprint("weir", p.names)
-	if err := p.query("postgres", "CREATE DATABASE "+name+" TEMPLATE "+nameOf(t, database)); err != nil {
+	if err := p.query("postgres", "CREATE DATABASE "+name+" TEMPLATE "+p.Name(t, database)); err != nil {
 		t.Fatal(err)
 	}
 	return p.url(name)
 }
 
-func nameOf(t testing.TB, database string) string {
+// Name is the name of a database by its URL.
+func (p *Postgres) Name(t testing.TB, database string) string {
 	t.Helper()
 	u, err := url.Parse(database)
 	if err != nil {
@@ -314,7 +315,7 @@ func nameOf(t testing.TB, database string) string {
 // Exec runs SQL on a database by its URL.
 func (p *Postgres) Exec(t testing.TB, database, sql string) {
 	t.Helper()
-	if err := p.query(nameOf(t, database), sql); err != nil {
+	if err := p.query(p.Name(t, database), sql); err != nil {
 		t.Fatalf("%s: %v", sql, err)
 	}
 }
