@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"weir/internal/limit"
 )
 
 // A node is alive while its row was seen not long ago, by the database's clock.
@@ -21,6 +23,8 @@ const (
 type cluster struct {
 	beats    *session // says that this node is alive
 	follower *session // hears of changes
+	divides  *lane    // buckets
+	rates    *together[ratesCall, []limit.ShareAnswer]
 
 	place   atomic.Int64 // the last change that this node acts by, set under the turn of updates; 0: it does not follow
 	trouble atomic.Pointer[error]
@@ -122,6 +126,7 @@ func (s *Store) leave() error {
 	c := s.cluster
 	c.stop()
 	c.running.Wait()
+	<-c.rates.ended
 	err := c.beats.transact(func() error {
 		return c.beats.exec("UPDATE node SET ended = weir_now() WHERE id = ?", s.node)
 	})

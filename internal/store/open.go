@@ -76,6 +76,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	}
 	s.spends = newTogether(s.ledger, s.closing, s.spend)
 	if s.cluster != nil {
+		s.cluster.rates = newTogether(s.cluster.divides, s.closing, s.divide)
 		s.cluster.running.Go(s.beat)
 	}
 	return s, nil

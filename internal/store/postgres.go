@@ -117,6 +117,7 @@ func (s *Store) openPostgres(database string) error {
 	s.updates = newLane(open(updateWait, updatePause, ""))
 	s.ledger = newLane(open(ledgerWait, ledgerPause, ""))
 	s.rest = newLane(open(restWait, updatePause, ""))
+	s.cluster.divides = newLane(open(ledgerWait, ledgerPause, ""))
 	s.cluster.follower = open(updateWait, updatePause, listen)
 	s.cluster.beats = open(ledgerWait, ledgerPause, "")
 	s.readers = make(chan *session, readersOfNode)

@@ -111,6 +111,12 @@ CREATE TABLE usage_grant ( -- by UpdateUsage
 	PRIMARY KEY (plan_id, key_id, day)
 );
 
+-- Buckets that nodes divide between them. No row: an idle one.
+CREATE TABLE pool (
+	bucket BYTEA PRIMARY KEY,
+	doc    BYTEA NOT NULL -- JSON of limit.Pool
+) WITH (fillfactor = 50);
+
 -- One row an Update: what it changed, for the other nodes. The first row is the
 -- state of a new database. They are committed in the order of seq.
 CREATE TABLE change (

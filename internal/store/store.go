@@ -104,7 +104,7 @@ func (s *Store) lanes() []*lane {
 	if s.cluster == nil {
 		return []*lane{s.updates}
 	}
-	return []*lane{s.updates, s.ledger, s.rest}
+	return []*lane{s.updates, s.ledger, s.rest, s.cluster.divides}
 }
 
 // Node names this process's time with the database: 16 hexadecimal digits, new

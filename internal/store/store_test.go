@@ -2,7 +2,9 @@ package store_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
+	"time"
 
 	"weir/internal/limit"
 	"weir/internal/limit/limittest"
@@ -115,5 +117,23 @@ func testLedger(t *testing.T, fresh func(*testing.T) string, open func(*testing.
 			}
 			return n
 		},
+	})
+}
+
+// TestRates holds the store to what limit.Rates promises, by a clock that
+// stands still but when it is told to pass.
+func TestRates(t *testing.T) {
+	limittest.TestRates(t, func(t *testing.T) (limit.Rates, func(time.Duration)) {
+		database := newDatabase(t)
+		now := storetest.Epoch
+		pass := func(d time.Duration) {
+			now = now.Add(d)
+			storetest.SharedPostgres(t).Exec(t, database, fmt.Sprintf(`
+				CREATE OR REPLACE FUNCTION weir.weir_now() RETURNS BIGINT LANGUAGE sql VOLATILE AS 'SELECT %d::bigint';
+				UPDATE weir.beat SET seen = weir.weir_now()`, now.UnixNano()))
+		}
+		s := openDatabase(t, database)
+		pass(0)
+		return s, pass
 	})
 }
