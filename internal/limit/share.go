@@ -61,7 +61,7 @@ type flight struct {
 }
 
 const (
-	patience   = 2 * time.Second        // for an answer
+	shareWait  = 2 * time.Second        // for an answer, at most
 	retryAfter = 200 * time.Millisecond // a renewal that failed
 	idleAfter  = shareLife * 7 / 10     // an unused share is given back while it lasts
 )
@@ -79,10 +79,10 @@ func (k *stake) refusesAlone(s *Setting, now int64) (Detail, bool) {
 }
 
 // enter takes a token for a call that found no living share. It waits for an
-// answer, no longer than patience. What refuses is told in the Detail, or in
+// answer, no longer than shareWait. What refuses is told in the Detail, or in
 // the error that kept the node from asking.
 func (k *stake) enter(ctx context.Context) (taken, Detail, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, shareWait)
 	defer cancel()
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -306,6 +306,9 @@ func (k *stake) edit(whole *Setting, now int64) {
 	old := k.whole
 	k.whole = whole
 	if old.rate == whole.rate {
+		if k.told == old.version {
+			k.told = whole.version // there is nothing to tell
+		}
 		return
 	}
 	k.alone.Store(0)

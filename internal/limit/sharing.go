@@ -200,7 +200,7 @@ func (h *sharing) mayAsk(now int64) bool {
 // share asks for several buckets at once, and brings them the answers. A caller
 // that goes away does not end it: others wait for the same answer.
 func (h *sharing) share(ctx context.Context, stakes []*stake, asks []ShareAsk) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shareWait)
 	defer cancel()
 	answers, err := h.rates.Share(ctx, asks)
 	if err == nil && len(answers) != len(asks) {
@@ -222,7 +222,7 @@ func (h *sharing) share(ctx context.Context, stakes []*stake, asks []ShareAsk) e
 // giveBack tells what is given back. It is told once: after an error it is not
 // known whether it was heard.
 func (h *sharing) giveBack(ctx context.Context, back []ShareReturn) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, shareWait)
 	defer cancel()
 	var errs []error
 	for batch := range slices.Chunk(back, askBatch) {

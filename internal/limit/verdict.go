@@ -45,10 +45,16 @@ type Level struct {
 	Next   time.Duration // until there is one more; 0: the bucket is full; Never
 }
 
-// Level tells what is in the bucket at now.
+// Level tells what is in the bucket at now; of a bucket that nodes divide, what
+// is in this node's share.
 func (c *Cell) Level(now Instant) Level {
 	w, s := c.read()
 	l := Level{Rate: s.rate}
+	if s.stake != nil && s.ended(now.nanos()) {
+		d, _ := s.stake.refusesAlone(s, now.nanos())
+		l.Next = d.Wait
+		return l
+	}
 	if s.depth == 0 {
 		l.Next = Never
 		return l

@@ -56,6 +56,7 @@ func (s *Store) Follow(ctx context.Context, load func(*Tx) error) error {
 		if err != nil {
 			return err
 		}
+		tx.version = newest
 		if err := load(tx); err != nil {
 			return err
 		}
@@ -169,7 +170,7 @@ func (s *Store) catchUp(ctx context.Context, c *session, now time.Time) error {
 		s.fail(ErrBehind)
 		return ErrBehind
 	}
-	tx := &Tx{ctx: ctx, db: c, now: now}
+	tx := &Tx{ctx: ctx, db: c, now: now, version: newest}
 	if err := tx.readChanges(place); err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ type Tx struct {
 	db       *session
 	now      time.Time
 	node     string // who writes
+	version  int64
 	writable bool
 	over     bool
 	failed   error // the first error of the database; nothing works after it
@@ -32,6 +33,12 @@ type changed struct {
 	kind catalog.Kind
 	key  string
 }
+
+// Version tells the states of the configuration apart where several nodes
+// share a database: whatever node reads it, a later state has a greater number.
+// Of one state two nodes may read two numbers. It is 0 in a View, and where a
+// store is of one node.
+func (tx *Tx) Version() int64 { return tx.version }
 
 // Now is one instant for the whole transaction, by the database's clock where
 // several nodes share it.

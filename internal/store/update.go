@@ -104,7 +104,11 @@ func (s *Store) enter(tx *Tx) (err error) {
 	if tx.now, err = s.clock(tx.db); err != nil || s.cluster == nil {
 		return err
 	}
-	return s.catchUp(tx.ctx, tx.db, tx.now)
+	if err := s.catchUp(tx.ctx, tx.db, tx.now); err != nil {
+		return err
+	}
+	tx.version = s.cluster.place.Load() + 1 // the row's number is this or greater
+	return nil
 }
 
 // prepare runs fn and the watchers.

@@ -48,6 +48,7 @@ const (
 	CauseKeyConcurrency
 	CauseQuota
 	CauseLedgerAway
+	CauseThrottleAway
 
 	causeCount
 )
@@ -174,6 +175,10 @@ var causes = [causeCount]cause{
 	CauseQuota: {
 		"quota", layerQuota, "The key has used up its usage plan's quota.",
 		"Wait for the next period, raise the plan's quota, or grant more for this period: aws apigateway update-usage.",
+	},
+	CauseThrottleAway: {
+		"throttle-away", layerThrottle, "The database, by which nodes divide the throttle, could not be asked, and this node had no share of it.",
+		"Look whether the database is up; it ends by itself when the database answers again.",
 	},
 	CauseLedgerAway: {
 		"ledger-away", layerQuota, "The ledger, where quotas are counted, could not be asked; a call that cannot be counted is refused.",

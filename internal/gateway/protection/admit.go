@@ -82,7 +82,7 @@ func (g *Guard) admitOpen(ctx context.Context, req *message.Request, st *Stage, 
 	}
 	if verdict.Outcome != limit.Granted {
 		a.Limit = bucketLimit(&verdict.Detail)
-		return a, refuseThrottle(req, st, m, &a, verdict.Cell, v, nil)
+		return a, refuseThrottle(req, st, m, &a, &verdict, v, nil)
 	}
 	a.grant = grant
 	return a, nil
@@ -175,7 +175,7 @@ func (g *Guard) admitKey(ctx context.Context, a Admission, account *account, req
 		return a, nil
 	case limit.Throttled:
 		a.Limit = bucketLimit(&verdict.Detail)
-		return a, refuseThrottle(req, st, m, &a, verdict.Cell, v, t)
+		return a, refuseThrottle(req, st, m, &a, &verdict, v, t)
 	case limit.Crowded:
 		a.Limit = telemetry.Limit{Kind: telemetry.Seats, Most: verdict.Detail.Limit, Used: verdict.Detail.Used}
 		if !req.Trail.On() {
@@ -199,11 +199,15 @@ func quotaLimit(d *limit.Detail, r *rules) telemetry.Limit {
 	return telemetry.Limit{Kind: telemetry.Quota, Most: d.Limit, Used: d.Used, Period: r.quota.Period.String(), ClearsIn: d.Wait}
 }
 
-// refuseThrottle refuses a call for the bucket at cell; v and t are the limits
-// of the stage and the plan that hold for it.
-func refuseThrottle(req *message.Request, st *Stage, m *method, a *Admission, cell int, v *verb, t *throttle) *Refusal {
-	on := req.Trail.On()
+// refuseThrottle refuses a call for the bucket that the verdict names; v and t
+// are the limits of the stage and the plan that hold for it.
+func refuseThrottle(req *message.Request, st *Stage, m *method, a *Admission, verdict *limit.Verdict, v *verb, t *throttle) *Refusal {
+	on, cell := req.Trail.On(), verdict.Cell
 	switch {
+	case verdict.Err != nil && on:
+		return logged(req, throttleAway, "the throttle could not be asked for: "+verdict.Err.Error())
+	case verdict.Err != nil:
+		return throttleAway
 	case cell == accountCell && on:
 		return logged(req, accountThrottled, accountThrottleLine(&a.Limit))
 	case cell == accountCell:

@@ -40,7 +40,7 @@ func (g *Guard) admitAuthorized(ctx context.Context, req *message.Request, st *S
 	}
 	if taken.Outcome != limit.Granted {
 		a.Limit = bucketLimit(&taken.Detail)
-		return a, refuseThrottle(req, st, m, &a, taken.Cell, v, nil)
+		return a, refuseThrottle(req, st, m, &a, &taken, v, nil)
 	}
 	verdict := g.authorizers.Ask(ctx, m.authorizer, q)
 	a.Authorizer = verdict.Event

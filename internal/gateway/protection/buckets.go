@@ -49,7 +49,12 @@ func splitName(name string) (stage, key string) {
 
 // SaveBuckets returns every bucket that is not full, ordered by name: what a
 // clean stop keeps. Calls that are admitted afterwards are missing in it.
+// Buckets that nodes divide are not among them: Limiter.ReturnShares is their
+// clean stop.
 func (g *Guard) SaveBuckets() []Bucket {
+	if g.limiter.Divides() {
+		return nil
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.now()
@@ -124,8 +129,8 @@ func (g *Guard) Started(now limit.Instant) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.begun = now
-	if g.account != nil {
-		g.account = g.beginLocked(accountBucket, limit.Compile(g.account.Rate()), true, now)
+	if g.account != nil { // of nodes that were given different ones the one of who started last counts
+		g.account = g.beginLocked(accountBucket, limit.CompileVersion(g.account.Rate(), now.Wall.Unix()), true, now)
 	}
 	for _, st := range g.loaded {
 		if !st.ready.Load() {
@@ -165,8 +170,11 @@ func (g *Guard) materialiseLocked(name string) {
 }
 
 // beginLocked makes a bucket that was not there. early: what it belongs to was
-// there when the server started.
+// there when the server started. One that nodes divide begins as they left it.
 func (g *Guard) beginLocked(name string, s *limit.Setting, early bool, now limit.Instant) *limit.Cell {
+	if g.limiter.Divides() {
+		return g.limiter.Bucket(name, s, now)
+	}
 	if used, ok := g.restored[name]; ok {
 		if rate := s.Rate().PerSecond; rate > 0 {
 			used -= rate * g.away.Seconds()

@@ -57,6 +57,8 @@ type Guard struct {
 	stageCells map[string]*stageCells // by "{api}/{stage}"
 	compiled   int64                  // stages compiled so far
 
+	version atomic.Int64 // of what is compiled and put from now on
+
 	loading    bool
 	beginEmpty bool
 	begun      limit.Instant      // when loading ended
@@ -170,8 +172,12 @@ func (g *Guard) DeleteKey(id string) {
 		g.forget(k, k.digest)
 		g.forget(k, k.terms.Load().Previous)
 		delete(g.keys, id)
+		for l := k.links.Load(); l != nil; l = l.next {
+			g.abandon(l.account)
+		}
 	}
 	for _, p := range g.plans {
+		g.abandon(p.left[id])
 		delete(p.left, id)
 	}
 }
@@ -205,13 +211,18 @@ func (g *Guard) planLocked(id string) *plan {
 	return p
 }
 
+// SetVersion says what state of the configuration is told from now on: of two
+// settings of a bucket that nodes divide, the one with the higher version is in
+// force. Called before keys, plans and stages are put or compiled.
+func (g *Guard) SetVersion(v int64) { g.version.Store(v) }
+
 // PutPlan adds a plan or changes one. Its keys keep what they used.
 func (g *Guard) PutPlan(c catalog.UsagePlan) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	p := g.planLocked(c.ID)
 	old := p.rules.Load()
-	next := compileRules(c, old, g.loading)
+	next := g.compileRulesLocked(c, old)
 	if next == old {
 		return
 	}
@@ -243,7 +254,27 @@ func (g *Guard) DeletePlan(id string) {
 	delete(g.plans, id)
 	p.rules.Store(&rules{})
 	for _, k := range g.keys {
-		k.unlink(p)
+		g.abandon(k.unlink(p))
+	}
+	for _, a := range p.left {
+		g.abandon(a)
+	}
+}
+
+// abandon forgets the buckets of an account that is gone; nil is none.
+func (g *Guard) abandon(a *account) {
+	if a == nil {
+		return
+	}
+	u := a.use.Load()
+	if u == nil {
+		return
+	}
+	if u.cell != nil {
+		g.limiter.Forget(u.cell)
+	}
+	for _, c := range u.methods {
+		g.limiter.Forget(c)
 	}
 }
 

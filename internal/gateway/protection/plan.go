@@ -44,9 +44,9 @@ type throttle struct {
 	early   bool // was there when the server started
 }
 
-// compileRules makes the rules of c. It returns old itself when nothing of
+// compileRulesLocked makes the rules of c. It returns old itself when nothing of
 // them changed, and keeps of old what did not: the settings' age.
-func compileRules(c catalog.UsagePlan, old *rules, loading bool) *rules {
+func (g *Guard) compileRulesLocked(c catalog.UsagePlan, old *rules) *rules {
 	source := catalog.UsagePlan{ID: c.ID, APIStages: c.APIStages, Throttle: c.Throttle, Quota: c.Quota}
 	m := manner{told: c.RateLimitHeaders(), shadow: c.Shadow(), openWhenAway: c.AdmitsWhenLedgerAway()}
 	if m == old.manner && reflect.DeepEqual(source, old.source) {
@@ -54,7 +54,7 @@ func compileRules(c catalog.UsagePlan, old *rules, loading bool) *rules {
 	}
 	r := &rules{source: source, manner: m, stages: make(map[string]*planStage, len(c.APIStages))}
 	if c.Throttle != nil {
-		r.throttle = compileThrottle("", *c.Throttle, old.throttle, loading)
+		r.throttle = g.compileThrottleLocked("", *c.Throttle, old.throttle)
 	}
 	if c.Quota != nil {
 		period, _ := limit.ParsePeriod(c.Quota.Period)
@@ -71,19 +71,19 @@ func compileRules(c catalog.UsagePlan, old *rules, loading bool) *rules {
 			if was := old.stages[name]; was != nil {
 				before = was.methods[key]
 			}
-			ps.methods[key] = compileThrottle(name+key, t, before, loading)
+			ps.methods[key] = g.compileThrottleLocked(name+key, t, before)
 		}
 		r.stages[name] = ps
 	}
 	return r
 }
 
-func compileThrottle(name string, c catalog.Throttle, before *throttle, loading bool) *throttle {
-	t := &throttle{name: name, early: loading}
+func (g *Guard) compileThrottleLocked(name string, c catalog.Throttle, before *throttle) *throttle {
+	t := &throttle{name: name, early: g.loading}
 	if before != nil {
 		t.early = before.early
 	}
-	t.setting = limit.Compile(limit.Rate{PerSecond: c.RateLimit, Burst: c.BurstLimit})
+	t.setting = limit.CompileVersion(limit.Rate{PerSecond: c.RateLimit, Burst: c.BurstLimit}, g.version.Load())
 	return t
 }
 
@@ -166,7 +166,8 @@ func (g *Guard) renewLocked(a *account, want *throttle) {
 
 // methodCellsLocked returns the buckets of the entries for single methods:
 // those that were there, under the rules r, and the one that is asked for. One
-// whose entry has gone is kept while it holds something.
+// whose entry has gone is kept while it holds something; one that nodes divide
+// is kept, since what it holds is not known here.
 func (g *Guard) methodCellsLocked(a *account, r *rules, old map[string]*limit.Cell, want *throttle, now limit.Instant) map[string]*limit.Cell {
 	var next map[string]*limit.Cell
 	keep := func(name string, c *limit.Cell) {
@@ -178,7 +179,7 @@ func (g *Guard) methodCellsLocked(a *account, r *rules, old map[string]*limit.Ce
 	for name, c := range old {
 		if t := r.named(name); t != nil {
 			keep(name, g.bucketLocked(c, a, t, now))
-		} else if c.Used(now) > 0 {
+		} else if c.Used(now) > 0 || g.limiter.Divides() {
 			keep(name, c)
 		}
 	}

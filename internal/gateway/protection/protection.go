@@ -80,6 +80,7 @@ var (
 	stageThrottled      = &Refusal{Throttled, telemetry.CauseStageThrottle, "over the stage's throttle for the method"}
 	keyCrowded          = &Refusal{Throttled, telemetry.CauseKeyConcurrency, "as many calls with the API key are under way as its tag weir:max-concurrency allows"}
 	quotaExceeded       = &Refusal{QuotaExceeded, telemetry.CauseQuota, "the usage plan's quota is used up"}
+	throttleAway        = &Refusal{Throttled, telemetry.CauseThrottleAway, "the throttle, which nodes divide, could not be asked for"}
 	ledgerAway          = &Refusal{QuotaExceeded, telemetry.CauseLedgerAway, "the quota could not be asked"}
 
 	noAuthorizerKey = &Refusal{InvalidAPIKey, telemetry.CauseNoKeyFromAuthorizer, "the API takes its keys from an authorizer, and none named one for this call"}

@@ -31,9 +31,10 @@ type Stage struct {
 	limits  []*stageLimit // each once
 	told    bool          // a tag asks that answers tell the limits
 
-	number int64 // later stages have greater ones
-	early  bool  // was there when the server started
-	ready  atomic.Bool
+	version int64 // of the configuration
+	number  int64 // later stages have greater ones
+	early   bool  // was there when the server started
+	ready   atomic.Bool
 }
 
 // method is one method's protection. Immutable but for the cells of its limits.
@@ -96,6 +97,7 @@ func (g *Guard) CompileStage(apiID string, stage catalog.Stage, d *catalog.Deplo
 		stage:   stage.StageName,
 		name:    stageName(apiID, stage.StageName),
 		methods: make([]method, len(methods)),
+		version: g.version.Load(),
 		told:    stage.RateLimitHeaders(),
 	}
 	for i := range methods {
@@ -201,7 +203,7 @@ func (st *Stage) limitOf(settings map[string]catalog.MethodSetting, path, verb s
 	}
 	l := &stageLimit{
 		key:     methodKey(path, verb),
-		setting: limit.Compile(limit.Rate{PerSecond: s.ThrottlingRateLimit, Burst: s.ThrottlingBurstLimit}),
+		setting: limit.CompileVersion(limit.Rate{PerSecond: s.ThrottlingRateLimit, Burst: s.ThrottlingBurstLimit}, st.version),
 	}
 	st.limits = append(st.limits, l)
 	return l
@@ -269,7 +271,7 @@ func (g *Guard) publishLocked(st *Stage) {
 	if newest {
 		all.newest = st.number
 		for key, c := range all.cells {
-			if !used[key] && c.Used(now) == 0 {
+			if !used[key] && c.Used(now) == 0 && !g.limiter.Divides() {
 				delete(all.cells, key) // full, so a new one is the same
 			}
 		}
@@ -281,5 +283,11 @@ func (g *Guard) publishLocked(st *Stage) {
 func (g *Guard) RemoveStage(apiID, stage string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	delete(g.stageCells, stageName(apiID, stage))
+	name := stageName(apiID, stage)
+	if all := g.stageCells[name]; all != nil {
+		for _, c := range all.cells {
+			g.limiter.Forget(c)
+		}
+	}
+	delete(g.stageCells, name)
 }
