@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"path/filepath"
 	"time"
@@ -26,9 +27,14 @@ import (
 )
 
 // buildLimits makes the limiter and the guard. On a clean stop what is not yet
-// recorded is recorded, and the buckets are saved.
+// recorded is recorded, and the buckets are saved, or what this node has of
+// them is given back to the nodes that go on.
 func (a *App) buildLimits(context.Context) error {
-	a.limiter = limit.New(a.store, limit.WithClock(a.clock.Mono))
+	options := []limit.Option{limit.WithClock(a.clock.Mono)}
+	if a.store.Shared() {
+		options = append(options, limit.WithRates(a.store, a.store.Node()))
+	}
+	a.limiter = limit.New(a.store, options...)
 	o := protection.Options{Limiter: a.limiter, Digest: a.secret.Digest, Now: a.clock.Now}
 	if t := a.accountThrottle(); t != nil {
 		o.Account = &limit.Rate{PerSecond: t.RateLimit, Burst: t.BurstLimit}
@@ -42,6 +48,9 @@ func (a *App) buildLimits(context.Context) error {
 	o.Authorizers = a.authorizers
 	a.guard = protection.NewGuard(o)
 	a.onStop("buckets", a.saveBuckets)
+	if a.store.Shared() {
+		a.renewShares()
+	}
 	return nil
 }
 
@@ -164,6 +173,7 @@ func (a *App) load(ctx context.Context) error {
 }
 
 func (a *App) loadKeys(tx *store.Tx) error {
+	a.guard.SetVersion(tx.Version())
 	plans, err := store.List[catalog.UsagePlan](tx)
 	if err != nil {
 		return err
@@ -227,9 +237,42 @@ func (a *App) loadFunctions(tx *store.Tx) error {
 	return nil
 }
 
+// renewShares renews, ten times a second and until callers have gone, what this
+// node has of buckets that nodes divide.
+func (a *App) renewShares() {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		var said time.Time
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			err := a.limiter.Renew(ctx)
+			if err != nil && ctx.Err() == nil && time.Since(said) > 10*time.Second {
+				a.o.Logger.Error("asking the database for shares of throttles; it is tried again", "error", err)
+				said = time.Now()
+			}
+		}
+	}()
+	a.onStop("shares", func(context.Context) error {
+		cancel()
+		<-ended
+		return nil
+	})
+}
+
 // saveBuckets marks the stop as clean and keeps what was used of each bucket.
 func (a *App) saveBuckets(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx) // the drain's limit is no reason to forget
+	if a.store.Shared() {
+		return errors.Join(a.limiter.Flush(ctx), a.limiter.ReturnShares(ctx))
+	}
 	if err := a.limiter.Flush(ctx); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 // watch is the one place where what is configured meets who acts on it: it
 // prepares every change for the guard, the gateway and the functions.
 func (a *App) watch(tx *store.Tx, changes []store.Change) (func(), error) {
+	a.guard.SetVersion(tx.Version())
 	var publish []func()
 	var stages []gateway.StageChange
 	for _, c := range changes {
