@@ -15,7 +15,8 @@ import (
 // TestKillNineForgetsNothing kills the server under load, again and again, and
 // counts with its own clients: what was admitted is never forgotten, what was
 // in flight may be counted though unanswered, and the quota is never exceeded
-// by one call over all its lives.
+// by one call over all its lives. What each of them held ahead is lost: the
+// sixteenth part of what was left at most.
 func TestKillNineForgetsNothing(t *testing.T) {
 	t.Parallel()
 	awayFromMidnight(t, time.Minute)
@@ -29,6 +30,7 @@ func TestKillNineForgetsNothing(t *testing.T) {
 	g := newGate(ctx, newSDK(t, s), mock(), 100000, 10000, quota)
 
 	var admitted, unanswered atomic.Int64
+	var lost int64 // at most, by the kills so far
 	for life := range 3 {
 		goal := admitted.Load() + 200
 		var clientsDone sync.WaitGroup
@@ -69,9 +71,11 @@ func TestKillNineForgetsNothing(t *testing.T) {
 		}
 		s = start(t, data)
 		g.sdk = newSDK(t, s)
-		used, _ := g.usedToday(ctx)
-		if least, most := admitted.Load(), admitted.Load()+unanswered.Load(); used < least || used > most {
-			t.Fatalf("life %d: clients saw %d admitted and %d unanswered, the ledger says %d", life, least, unanswered.Load(), used)
+		lost += (quota - admitted.Load()) / 16
+		used, remaining := g.usedToday(ctx)
+		if least, most := admitted.Load(), admitted.Load()+unanswered.Load(); used > most || quota-remaining < least || quota-remaining > most+lost {
+			t.Fatalf("life %d: clients saw %d admitted and %d unanswered, the ledger says %d used and %d remaining; %d may be lost",
+				life, least, unanswered.Load(), used, remaining, lost)
 		}
 		key, err := g.agw.GetApiKey(ctx, &apigateway.GetApiKeyInput{ApiKey: &g.key, IncludeValue: aws.Bool(true)})
 		must(t, key, err)
@@ -89,11 +93,13 @@ func TestKillNineForgetsNothing(t *testing.T) {
 		t.Fatalf("used %d before a clean stop, %d after", before, after)
 	}
 	g.exhaust(&admitted)
-	if used, remaining := g.usedToday(ctx); used != quota || remaining != 0 {
-		t.Errorf("at the end the ledger says used %d, remaining %d", used, remaining)
+	if _, remaining := g.usedToday(ctx); remaining != 0 {
+		t.Errorf("at the end the ledger says that %d remain", remaining)
 	}
-	if total := admitted.Load(); total > quota || total+unanswered.Load() < quota {
-		t.Errorf("clients saw %d admitted and %d unanswered of a quota of %d", total, unanswered.Load(), quota)
+	if total := admitted.Load(); total > quota || total+unanswered.Load()+lost < quota {
+		t.Errorf("clients saw %d admitted and %d unanswered of a quota of %d, and %d may be lost", total, unanswered.Load(), quota, lost)
+	} else {
+		t.Logf("%d of %d admitted, %d unanswered; %d might have been lost", total, quota, unanswered.Load(), lost)
 	}
 }
 

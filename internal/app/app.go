@@ -153,7 +153,7 @@ func (a *App) Start() error {
 	}
 	a.onStop("requests", a.stopRequests) // before the control servers, which would wait for who follows
 	a.serve("gateway", a.callers, a.callersAddr)
-	a.flushUsage()
+	a.tendLimits()
 	running := a.Running()
 	if err := writeOwnerOnly(runningFile(a.o.Data), running); err != nil {
 		return fmt.Errorf("writing %s: %w", runningFile(a.o.Data), err)
@@ -184,8 +184,9 @@ func (a *App) serve(name string, s *gateway.Server, l net.Listener) {
 	})
 }
 
-// flushUsage records once a second what keys without a quota have used.
-func (a *App) flushUsage() {
+// tendLimits gives back, once a second, what is held of quotas for nothing, and
+// records what was used without asking the ledger.
+func (a *App) tendLimits() {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
@@ -197,7 +198,7 @@ func (a *App) flushUsage() {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				if err := a.limiter.Flush(ctx); err != nil && ctx.Err() == nil {
+				if err := a.limiter.Tend(ctx); err != nil && ctx.Err() == nil {
 					a.o.Logger.Error("recording usage; it is tried again", "error", err)
 				}
 			}

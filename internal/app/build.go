@@ -267,13 +267,16 @@ func (a *App) renewShares() {
 	})
 }
 
-// saveBuckets marks the stop as clean and keeps what was used of each bucket.
+// saveBuckets gives back what is held of quotas, marks the stop as clean and
+// keeps what was used of each bucket.
 func (a *App) saveBuckets(ctx context.Context) error {
-	ctx = context.WithoutCancel(ctx) // the drain's limit is no reason to forget
+	// The drain's limit is no reason to forget.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
 	if a.store.Shared() {
-		return errors.Join(a.limiter.Flush(ctx), a.limiter.ReturnShares(ctx))
+		return errors.Join(a.limiter.Stop(ctx), a.limiter.ReturnShares(ctx))
 	}
-	if err := a.limiter.Flush(ctx); err != nil {
+	if err := a.limiter.Stop(ctx); err != nil {
 		return err
 	}
 	var saved []store.SavedBucket

@@ -28,7 +28,7 @@ func (a *App) watch(tx *store.Tx, changes []store.Change) (func(), error) {
 				return nil, err
 			}
 			publish = append(publish, p)
-		case catalog.KindAPIKey, catalog.KindUsagePlan, catalog.KindUsagePlanKey:
+		case catalog.KindAPIKey, catalog.KindUsagePlan, catalog.KindUsagePlanKey, catalog.KindUsageGrant:
 			publish = append(publish, a.guardChange(c))
 		}
 	}
@@ -85,6 +85,8 @@ func (a *App) guardChange(c store.Change) func() {
 			a.guard.PutPlan(e)
 		case catalog.UsagePlanKey:
 			a.guard.Link(e)
+		case catalog.UsageGrant:
+			a.guard.Recall(e.PlanID, e.KeyID)
 		case nil:
 			switch e := c.Old.(type) {
 			case catalog.APIKey:

@@ -26,18 +26,18 @@ func TestMeterOwesNothingAfterAFlush(t *testing.T) {
 		take(100)
 		take(101) // what day 100 counted is overdue now
 		take(101)
-		if !m.unrecorded() {
+		if m.word.Load()&owing == 0 {
 			t.Error("counted, and nothing is owed")
 		}
 		r.err = err
 		if got := l.Flush(t.Context()); got != err {
 			t.Fatalf("Flush: %v", got)
 		}
-		if m.unrecorded() != (err != nil) {
-			t.Errorf("after a flush with error %v: unrecorded %v", err, m.unrecorded())
+		if kept := l.batch.Seq != 0; kept != (err != nil) || len(l.overdue) != 0 {
+			t.Errorf("after a flush with error %v: a batch is kept: %v; %d are overdue", err, kept, len(l.overdue))
 		}
 	}
-	if len(l.overdue) != 0 || len(l.dirty) != 0 {
-		t.Errorf("%d overdue and %d dirty are kept", len(l.overdue), len(l.dirty))
+	if err := l.Flush(t.Context()); err != nil || l.list != nil || m.word.Load()&listed != 0 {
+		t.Errorf("%v; a meter that counted nothing is still listed", err)
 	}
 }

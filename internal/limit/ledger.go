@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"sync/atomic"
 	"time"
 )
 
@@ -168,4 +169,40 @@ func (b Batch) Check() error {
 		}
 	}
 	return nil
+}
+
+// ledgerWait bounds how long a call waits for the ledger.
+const ledgerWait = 2 * time.Second
+
+// outage is what is known of a ledger that does not answer: while it is away
+// one caller finds out, and the others are refused at once.
+type outage struct {
+	err     atomic.Pointer[error] // of the wait that ran out; nil: the ledger is not away
+	probing atomic.Bool
+}
+
+// enter lets a caller ask, or says why not. probe is handed to leave.
+func (o *outage) enter() (probe bool, err error) {
+	away := o.err.Load()
+	if away == nil {
+		return false, nil
+	}
+	if !o.probing.CompareAndSwap(false, true) {
+		return false, *away
+	}
+	return true, nil
+}
+
+// leave ends what enter let in: err is how it ended, late that it took all the
+// time that there is.
+func (o *outage) leave(probe bool, err error, late bool) {
+	switch {
+	case err == nil:
+		o.err.Store(nil)
+	case late:
+		o.err.Store(&err)
+	}
+	if probe {
+		o.probing.Store(false)
+	}
 }

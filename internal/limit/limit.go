@@ -55,9 +55,10 @@ type Rate struct {
 
 // Quota is a period counter's setting.
 type Quota struct {
-	Limit  int64
-	Offset int64 // subtracted from Limit in the period in which the key joined the plan
-	Period Period
+	Limit        int64
+	Offset       int64 // subtracted from Limit in the period in which the key joined the plan
+	Period       Period
+	OpenWhenAway bool // calls are admitted, and counted, while the ledger cannot be asked
 }
 
 // Account names whose counter it is: a key within a plan.

@@ -4,45 +4,70 @@ import (
 	"context"
 	"math/bits"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // Limiter takes decisions. Safe for concurrent use; made by New.
+//
+// Its owner calls Tend once a second, and Stop at a clean stop.
 type Limiter struct {
 	ledger  Ledger
 	clock   func() time.Duration
+	timeout func(context.Context, time.Duration) (context.Context, context.CancelFunc)
+	away    outage
 	sharing *sharing // nil: buckets are of this node alone
 
-	flushing sync.Mutex // held by the one flush under way, and guards the three below; taken before mu
-	seq      int64      // of the newest batch
-	batch    Batch      // whose outcome is not known; without counts: none
-	batched  []due      // what it records
+	background func(task func())
+	fetches    sync.WaitGroup
+	running    atomic.Int32 // fetches
+	stopped    atomic.Bool
 
-	mu      sync.Mutex      // guards the two below
-	dirty   []*Meter        // have counted since the last flush
-	overdue map[tally]int64 // taken from their meters and not recorded yet
-}
+	recalls atomic.Int64 // grows, under mu, whenever what was asked before is not to be learned
 
-// tally names uncapped calls of a meter on a day.
-type tally struct {
-	meter *Meter
-	day   Day
+	flushing chan struct{} // holds a token while nobody flushes; guards the two below, and is taken before mu
+	seq      int64         // of the newest batch
+	batch    Batch         // whose outcome is not known; Seq 0: none
+
+	mu      sync.Mutex          // guards what is below, and every change of a meter's state
+	list    *Meter              // meters that hold calls, or have counted since the last flush
+	overdue tallies             // taken from their meters and not recorded yet
+	states  map[stateKey]*state // see intern
 }
 
 // Option changes how a Limiter works.
 type Option func(*Limiter)
 
 // WithClock gives the limiter the clock that Instant.Mono is read from (see
-// Clock.Mono). It is read only to give a token back after others have taken
-// from the same bucket; without it such a token comes back with time.
+// Clock.Mono). It is read to give a token back after others have taken from the
+// same bucket (without it such a token comes back with time), and to tell on
+// which day leased calls were used and which leases are over.
 func WithClock(mono func() time.Duration) Option {
 	return func(l *Limiter) { l.clock = mono }
+}
+
+// WithBackground gives the limiter what runs its fetches of leases, which wait
+// for the ledger and hold nobody up. It must not run one before it returned.
+// Without it each has a goroutine.
+func WithBackground(run func(task func())) Option {
+	return func(l *Limiter) { l.background = run }
+}
+
+// WithTimeout gives the limiter what ends its waits for the ledger; without it
+// context.WithTimeout does.
+func WithTimeout(timeout func(context.Context, time.Duration) (context.Context, context.CancelFunc)) Option {
+	return func(l *Limiter) { l.timeout = timeout }
 }
 
 // New returns a limiter that keeps quotas in ledger. A nil ledger serves as
 // long as no meter is given to Take.
 func New(ledger Ledger, options ...Option) *Limiter {
-	l := &Limiter{ledger: ledger, overdue: map[tally]int64{}}
+	l := &Limiter{
+		ledger: ledger, timeout: context.WithTimeout, flushing: make(chan struct{}, 1),
+		background: func(task func()) { go task() },
+		overdue:    tallies{}, states: map[stateKey]*state{},
+	}
+	l.flushing <- struct{}{}
 	for _, o := range options {
 		o(l)
 	}
@@ -80,14 +105,15 @@ func (g *Grant) Held() bool { return g.held }
 // gives back what the earlier gave. When several would refuse, the first
 // throttle is reported, then the seats, before the quota.
 //
-// Take waits for the ledger only when the meter has a quota that is not known
-// to be used up; ctx ends that wait. It keeps neither cells nor ctx.
+// Take waits for the ledger only when the meter has a quota of which it holds
+// nothing and that is not known to be used up; ctx ends that wait, two seconds
+// at the latest. It keeps neither cells nor ctx.
 func (l *Limiter) Take(ctx context.Context, cells []*Cell, seats *Seats, m *Meter, now Instant) (Grant, Verdict) {
 	mono := now.nanos()
 	var quota *Quota
 	if m != nil {
 		if quota = m.quota.Load(); quota != nil {
-			if d, is := m.exhausted(quota, mono); is {
+			if d, is := m.refuses(quota, mono); is {
 				if i, throttle := refusing(cells, mono); i >= 0 {
 					return Grant{}, Verdict{Outcome: Throttled, Cell: i, Detail: throttle}
 				}
@@ -110,9 +136,9 @@ func (l *Limiter) Take(ctx context.Context, cells []*Cell, seats *Seats, m *Mete
 	switch {
 	case m == nil:
 	case quota == nil:
-		l.count(m, DayOf(now.Wall))
+		l.count(m, DayOf(now.Wall), mono)
 	default:
-		if v = l.spend(ctx, m, quota, mono); v.Outcome != Granted {
+		if v = l.charge(ctx, m, quota, now); v.Outcome != Granted {
 			if seats != nil {
 				seats.giveBack()
 			}
@@ -184,146 +210,4 @@ func (l *Limiter) giveBack(receipts []taken) {
 	for i := len(receipts) - 1; i >= 0; i-- {
 		receipts[i].giveBack(l.clock)
 	}
-}
-
-// believed is for how long a used-up quota refuses without asking. Its period
-// may end sooner than the ledger said: a clock that ran ahead was set right.
-const believed = time.Minute
-
-// spend asks the ledger for one call.
-func (l *Limiter) spend(ctx context.Context, m *Meter, q *Quota, mono int64) Verdict {
-	if m.unrecorded() {
-		// The plan had no quota until just now: what was counted before the
-		// quota came counts against it.
-		if err := l.Flush(ctx); err != nil {
-			return Verdict{Outcome: LedgerAway, Err: err}
-		}
-	}
-	a, err := l.ledger.Spend(ctx, Ask{Account: m.account, Quota: *q, Joined: m.joined, Calls: 1})
-	if err != nil {
-		return Verdict{Outcome: LedgerAway, Err: err}
-	}
-	if a.Used >= a.Limit {
-		m.learn(q, mono, a)
-	}
-	d := Detail{Limit: max(a.Limit, 0), Used: a.Used}
-	if !a.OK {
-		d.Wait = a.EndsIn
-		if q.Limit <= 0 {
-			d.Wait = Never
-		}
-		return Verdict{Outcome: Exhausted, Detail: d}
-	}
-	return Verdict{Outcome: Granted, Detail: d}
-}
-
-// count notes an uncapped call.
-func (l *Limiter) count(m *Meter, day Day) {
-	first, earlier, late := m.count(day)
-	if !first && late == 0 {
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if first {
-		l.dirty = append(l.dirty, m)
-	}
-	if late > 0 {
-		l.overdue[tally{m, earlier}] += late
-	}
-}
-
-// flushBatch bounds one transaction, so that a flush of very many accounts
-// does not stand in the way of a spend for long.
-const flushBatch = 1000
-
-// Flush records the uncapped calls counted so far and returns when they are
-// durable. Its owner calls it about once a second, before usage is shown, and
-// at a clean stop; a kill loses what was counted since, which no quota ever
-// misses. After an error the calls that were not recorded are brought again by
-// the next Flush.
-func (l *Limiter) Flush(ctx context.Context) error {
-	l.flushing.Lock()
-	defer l.flushing.Unlock()
-	if err := l.record(ctx); err != nil {
-		return err
-	}
-	tallies := l.collect()
-	for len(tallies) > 0 {
-		n := min(len(tallies), flushBatch)
-		l.seq++
-		l.batch, l.batched = Batch{Seq: l.seq, Counts: merge(tallies[:n])}, tallies[:n]
-		tallies = tallies[n:]
-		if err := l.record(ctx); err != nil {
-			l.mu.Lock()
-			for _, d := range tallies {
-				l.overdue[d.tally] += d.calls
-			}
-			l.mu.Unlock()
-			return err
-		}
-	}
-	return nil
-}
-
-// record brings the batch whose outcome is not known, if there is one: as it
-// was, so that the ledger recognises it if it got through.
-func (l *Limiter) record(ctx context.Context) error {
-	if len(l.batch.Counts) == 0 {
-		return nil
-	}
-	if err := l.ledger.Record(ctx, l.batch); err != nil {
-		return err
-	}
-	for _, d := range l.batched {
-		d.meter.owing.Add(-d.calls)
-	}
-	l.batch, l.batched = Batch{}, nil
-	return nil
-}
-
-// due is a tally with its number.
-type due struct {
-	tally
-	calls int64
-}
-
-// collect empties the meters and the overdue tallies into one list.
-func (l *Limiter) collect() []due {
-	l.mu.Lock()
-	dirty := l.dirty
-	l.dirty = nil
-	all := make([]due, 0, len(dirty)+len(l.overdue))
-	for t, n := range l.overdue {
-		all = append(all, due{t, n})
-	}
-	clear(l.overdue)
-	l.mu.Unlock()
-	for _, m := range dirty {
-		if day, n := m.empty(); n > 0 {
-			all = append(all, due{tally{m, day}, n})
-		}
-	}
-	return all
-}
-
-// merge makes one count of each account and day: an account may have had two
-// meters, and a meter may have counted again while an older tally was overdue.
-func merge(batch []due) []Count {
-	type key struct {
-		account Account
-		day     Day
-	}
-	at := make(map[key]int, len(batch))
-	counts := make([]Count, 0, len(batch))
-	for _, d := range batch {
-		k := key{d.meter.account, d.day}
-		if i, seen := at[k]; seen {
-			counts[i].Calls += d.calls
-			continue
-		}
-		at[k] = len(counts)
-		counts = append(counts, Count{Account: k.account, Day: k.day, Calls: d.calls})
-	}
-	return counts
 }

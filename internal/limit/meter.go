@@ -1,39 +1,44 @@
 package limit
 
 import (
+	"math"
+	"runtime"
 	"sync/atomic"
 	"time"
 )
 
 // Meter counts one account against its plan's quota. It holds no number that
-// would be lost with it: what was spent is in the Ledger, and a second Meter of
-// the same account goes on where the first was. What a Meter knows is whether
-// the quota is used up, so that an exhausted quota refuses without asking.
+// would be lost with it: what was spent, and what is held to be spent, is in
+// the Ledger, and a second Meter of the same account goes on where the first
+// was.
 //
-// Without a quota nothing is refused, and no call waits: calls are counted in
-// memory and recorded by Limiter.Flush.
+// A Meter holds calls ahead (a lease): to spend one of those is a
+// compare-and-swap. When it holds none, and the quota is not known to be used
+// up, a call waits for the ledger. Without a quota nothing is refused, and no
+// call waits: calls are counted, and recorded by Limiter.Flush.
 //
-// Safe for concurrent use; made by NewMeter, never copied.
+// Safe for concurrent use; made by NewMeter or NewSharedMeter, never copied.
+// 48 bytes.
 type Meter struct {
-	account Account
-	joined  Day
+	account *Account
 	quota   atomic.Pointer[Quota]
-	spent   atomic.Pointer[exhaustion]
-	open    atomic.Uint64 // uncapped calls since the last flush: day in the upper half, count in the lower
-	owing   atomic.Int64  // uncapped calls taken from open and not recorded yet
-}
-
-// exhaustion is the knowledge that quota is used up.
-type exhaustion struct {
-	quota       *Quota
-	until, ends int64 // nanoseconds of Instant.Mono: for how long it is believed, and the period's end
-	limit, used int64
+	state   atomic.Pointer[state] // what the word counts; nil: nothing yet
+	word    atomic.Uint64
+	next    *Meter // in the limiter's list; guarded by Limiter.mu
+	joined  Day
+	top     atomic.Uint32 // of the quota, used once all is spent that is held; known with a lease and with spent
 }
 
 // NewMeter returns the meter of an account that joined its plan at joined. With
 // a nil q calls are counted and never refused. The Quota is not modified
-// afterwards; meters of one plan may share it.
+// afterwards; meters of one plan are meant to share it.
 func NewMeter(a Account, q *Quota, joined time.Time) *Meter {
+	return NewSharedMeter(&a, q, joined)
+}
+
+// NewSharedMeter is NewMeter with an Account that its owner keeps and does not
+// modify.
+func NewSharedMeter(a *Account, q *Quota, joined time.Time) *Meter {
 	m := &Meter{account: a, joined: DayOf(joined)}
 	m.quota.Store(q)
 	return m
@@ -41,10 +46,12 @@ func NewMeter(a Account, q *Quota, joined time.Time) *Meter {
 
 // SetQuota edits the quota; what was used stays used. A raised limit is open
 // again at once, a limit lowered below what was used refuses from the next
-// call on. An equal quota changes nothing. nil takes the quota away.
+// call on, whatever the meter holds. An equal quota changes nothing. nil takes
+// the quota away.
 func (m *Meter) SetQuota(q *Quota) {
-	// Exhaustion is known of one Quota value, by its address: an edit forgets
-	// it, and a spend that is under way cannot bring it back.
+	// What is known, and what is held, is of one Quota value, by its address:
+	// after an edit the next call gives back and asks, and an ask that is under
+	// way cannot bring back what it learns.
 	old := m.quota.Load()
 	if old == q || old != nil && q != nil && *old == *q {
 		return
@@ -53,75 +60,171 @@ func (m *Meter) SetQuota(q *Quota) {
 }
 
 // Account returns whose meter it is.
-func (m *Meter) Account() Account { return m.account }
+func (m *Meter) Account() Account { return *m.account }
 
-// exhausted says whether q is known to be used up at mono, without asking.
-func (m *Meter) exhausted(q *Quota, mono int64) (d Detail, is bool) {
-	e := m.spent.Load()
-	if e == nil || e.quota != q || mono >= e.until {
-		return d, false
-	}
-	d = Detail{Limit: e.limit, Used: e.used, Wait: time.Duration(e.ends - mono)}
-	if q.Limit <= 0 {
-		d.Wait = Never
-	}
-	return d, true
+// state says what a meter's word counts. Immutable; the meters of a plan share
+// one (see Limiter.intern).
+type state struct {
+	stateKey
+	until int64 // nanoseconds of Instant.Mono: valid before it
+	ends  int64 // … when the period is over
 }
 
-// learn keeps what the ledger answered when it was asked at mono: q is used up.
-func (m *Meter) learn(q *Quota, mono int64, a Answer) {
-	// Counted from before the ledger was asked: its period is not over before.
-	ends := mono + int64(a.EndsIn)
-	m.spent.Store(&exhaustion{q, min(ends, mono+int64(believed)), ends, max(a.Limit, 0), a.Used})
+type stateKey struct {
+	kind       kind
+	quota      *Quota // whose answer it is
+	extra      int64  // Standing.Extra, as far as Answer.Limit tells
+	lease      Day    // leased: the day on which the ledger holds it
+	start, end Day    // of the period; open: the day on which calls are counted, and the next
 }
+
+type kind uint8
 
 const (
-	openCount = 1<<32 - 1
-	openShift = 32
+	open    kind = iota // calls are counted and not capped
+	leased              // calls are held to be spent
+	spent               // the quota is used up
+	waiting             // others hold the rest: ask again, later
 )
 
-// count adds one uncapped call on day. It returns what the caller has to hand
-// to the limiter: first says that the meter has to be visited by the next
-// flush, and late calls of an earlier day that were not flushed yet.
-func (m *Meter) count(day Day) (first bool, earlier Day, late int64) {
+// limit returns what holds for m in the period.
+func (s *state) limit(m *Meter) int64 { return s.quota.in(m.joined, s.start) + s.extra }
+
+// dayAt returns the ledger's day at mono, kept within the period.
+func (s *state) dayAt(mono int64) Day {
+	if s.kind == open {
+		return s.start
+	}
+	day := DayOf(s.end.Time().Add(-time.Duration(s.ends - mono)))
+	return min(max(day, s.start), s.end-1)
+}
+
+// refusal describes a quota that refuses at mono.
+func (s *state) refusal(m *Meter, mono int64) Detail {
+	left := time.Duration(s.ends - mono)
+	d := Detail{Limit: max(s.limit(m), 0), Used: int64(m.top.Load()), Wait: left, EndsIn: left}
+	switch {
+	case s.kind == waiting:
+		d.Wait = time.Duration(s.until - mono)
+	case s.quota.Limit <= 0:
+		d.Wait = Never
+	}
+	return d
+}
+
+// word is a meter's numbers: what is held (20 bits), what was admitted and is
+// not recorded (24), the lease's size as a power of two (5), for how many ticks
+// no call came (5), a turn that makes words of different states differ (5), and
+// five flags.
+type word = uint64
+
+const (
+	fetching word = 1 << iota // an ask for a lease is under way
+	fetched                   // there was one since the last tick
+	dry                       // the last one brought less than it asked for
+	listed                    // in the limiter's list
+	owing                     // the ledger has to be told something before it is asked
+
+	turnShift = 5
+	idleShift = 10
+	sizeShift = 15
+	usedShift = 20
+	heldShift = 44
+
+	fiveBits = 1<<5 - 1
+	oneUsed  = 1 << usedShift
+	oneHeld  = 1 << heldShift
+	mostUsed = 1<<24 - 1
+	mostHeld = 1<<20 - 2 // so that no word is in transit by its value
+
+	transit = math.MaxUint64 // the state is being changed right now
+)
+
+func heldOf(w word) int64 { return int64(w >> heldShift) }
+func usedOf(w word) int64 { return int64(w >> usedShift & mostUsed) }
+func sizeOf(w word) uint  { return uint(w >> sizeShift & fiveBits) }
+func idleOf(w word) int   { return int(w >> idleShift & fiveBits) }
+
+func withSize(w word, n uint) word { return w&^(fiveBits<<sizeShift) | word(n)<<sizeShift }
+func withIdle(w word, n int) word  { return w&^(fiveBits<<idleShift) | word(n)<<idleShift }
+
+// read returns a word with the state that it counts in.
+func (m *Meter) read() (word, *state) {
 	for {
-		w := m.open.Load()
-		at, n := Day(int32(w>>openShift)), w&openCount
+		w := m.word.Load()
+		s := m.state.Load()
+		if w != transit && m.word.Load() == w {
+			return w, s
+		}
+		runtime.Gosched()
+	}
+}
+
+// set changes flags, size and idle of the word.
+func (m *Meter) set(change func(word) word) {
+	for {
+		w, _ := m.read()
+		if m.word.CompareAndSwap(w, change(w)) {
+			return
+		}
+	}
+}
+
+// move exchanges state and word: with the word in transit nobody counts in the
+// one what belongs to the other. change is told what was and says what is to
+// be. It is called by the holder of Limiter.mu.
+func (m *Meter) move(change func(w word, s *state) (word, *state)) {
+	for {
+		w, s := m.read()
+		if !m.word.CompareAndSwap(w, transit) {
+			continue
+		}
+		next, to := change(w, s)
+		m.state.Store(to)
+		turn := (w>>turnShift + 1) & fiveBits
+		m.word.Store(next&^(fiveBits<<turnShift) | turn<<turnShift)
+		return
+	}
+}
+
+// refuses says whether q is known to refuse at mono, without asking.
+func (m *Meter) refuses(q *Quota, mono int64) (d Detail, is bool) {
+	s := m.state.Load()
+	if s == nil || s.kind < spent || s.quota != q || mono >= s.until {
+		return d, false
+	}
+	return s.refusal(m, mono), true
+}
+
+// spend takes one of the calls that are held. low says that it is time to fetch
+// more.
+func (m *Meter) spend(q *Quota, mono int64) (d Detail, low, ok bool) {
+	for {
+		w, s := m.read()
+		if w < oneHeld || s.kind != leased || s.quota != q || mono >= s.until || usedOf(w) == mostUsed {
+			return d, false, false
+		}
+		next := w - oneHeld + oneUsed
+		if m.word.CompareAndSwap(w, next) {
+			held := heldOf(next)
+			d = Detail{Limit: s.limit(m), Used: int64(m.top.Load()) - held, EndsIn: time.Duration(s.ends - mono)}
+			return d, held < lowWater(next) && next&(fetching|dry) == 0, true
+		}
+	}
+}
+
+// count adds one call that is not capped. It fails when the meter has to be
+// brought into another state first, or into the limiter's list.
+func (m *Meter) count(day Day, mono int64) bool {
+	for {
+		w, s := m.read()
 		switch {
-		case n == 0:
-			if m.open.CompareAndSwap(w, uint64(uint32(day))<<openShift|1) {
-				return true, 0, 0
-			}
-		case at == day && n < openCount:
-			if m.open.CompareAndSwap(w, w+1) {
-				return false, 0, 0
-			}
-		default:
-			m.owing.Add(int64(n))
-			if m.open.CompareAndSwap(w, uint64(uint32(day))<<openShift|1) {
-				return false, at, int64(n)
-			}
-			m.owing.Add(-int64(n))
+		case s == nil || s.kind == leased || w&listed == 0 || usedOf(w) == mostUsed:
+			return false
+		case s.kind == open && s.start != day, s.kind != open && mono >= s.until:
+			return false
+		case m.word.CompareAndSwap(w, w+oneUsed|owing):
+			return true
 		}
 	}
 }
-
-// empty takes what was counted since the last flush. It is owed until it is
-// recorded: unrecorded never misses a call on its way.
-func (m *Meter) empty() (Day, int64) {
-	for {
-		w := m.open.Load()
-		n := int64(w & openCount)
-		if n == 0 {
-			return 0, 0
-		}
-		m.owing.Add(n)
-		if m.open.CompareAndSwap(w, 0) {
-			return Day(int32(w >> openShift)), n
-		}
-		m.owing.Add(-n)
-	}
-}
-
-// unrecorded says whether uncapped calls of the meter are not in the ledger.
-func (m *Meter) unrecorded() bool { return m.open.Load()&openCount != 0 || m.owing.Load() != 0 }

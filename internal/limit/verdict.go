@@ -36,6 +36,7 @@ type Detail struct {
 	Limit  int64         // Exhausted: the calls that the period allows, its offset subtracted; Crowded: the seats
 	Used   int64         // Exhausted: the calls that the ledger has of the period; Crowded: the calls that sit
 	Wait   time.Duration // until it would admit one call, should nobody else call; Never; 0: not known
+	EndsIn time.Duration // of a quota: until its period ends
 }
 
 // Level is what is in a bucket at one moment.

@@ -133,7 +133,11 @@ func TestQuotaSaysWhatIsUsedAndWhenItEnds(t *testing.T) {
 			}
 			for range 2 {
 				_, v := l.Take(t.Context(), nil, nil, m, now)
-				if v.Outcome != limit.Exhausted || v.Detail != (limit.Detail{Limit: c.limit, Used: c.used, Wait: c.wait}) {
+				ends := c.wait
+				if ends == limit.Never {
+					ends = 12 * time.Hour
+				}
+				if v.Outcome != limit.Exhausted || v.Detail != (limit.Detail{Limit: c.limit, Used: c.used, Wait: c.wait, EndsIn: ends}) {
 					t.Errorf("%+v", v)
 				}
 			}

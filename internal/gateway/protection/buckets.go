@@ -70,10 +70,10 @@ func (g *Guard) SaveBuckets() []Bucket {
 			return
 		}
 		if u.cell != nil {
-			save(planBucket(a.plan.id, a.keyID, ""), u.cell)
+			save(planBucket(a.plan.id, a.id.KeyID, ""), u.cell)
 		}
 		for name, c := range u.methods {
-			save(planBucket(a.plan.id, a.keyID, name), c)
+			save(planBucket(a.plan.id, a.id.KeyID, name), c)
 		}
 	}
 	if g.account != nil {
@@ -159,7 +159,7 @@ func (g *Guard) materialiseLocked(name string) {
 	a := k.account(p)
 	if a == nil {
 		if a = p.left[keyID]; a == nil {
-			a = &account{plan: p, keyID: keyID, early: true}
+			a = &account{plan: p, id: limit.Account{PlanID: p.id, KeyID: keyID}, early: true}
 			if p.left == nil {
 				p.left = map[string]*account{}
 			}

@@ -182,6 +182,20 @@ func (g *Guard) DeleteKey(id string) {
 	}
 }
 
+// Recall hears that the standing of a key's quota was changed in the ledger:
+// what is held of it is given back, and the next call asks.
+func (g *Guard) Recall(planID, keyID string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	k, p := g.keys[keyID], g.plans[planID]
+	if k == nil || p == nil {
+		return
+	}
+	if a := k.account(p); a != nil {
+		g.recallLocked(a)
+	}
+}
+
 // forget makes k unfindable by the value with this digest.
 func (g *Guard) forget(k *key, digest [32]byte) {
 	if found, ok := g.byDigest.Load(half(digest)); ok && found == k {
@@ -261,11 +275,13 @@ func (g *Guard) DeletePlan(id string) {
 	}
 }
 
-// abandon forgets the buckets of an account that is gone; nil is none.
+// abandon forgets the buckets of an account that is gone, and gives back what
+// it holds of its quota; nil is none.
 func (g *Guard) abandon(a *account) {
 	if a == nil {
 		return
 	}
+	g.recallLocked(a)
 	u := a.use.Load()
 	if u == nil {
 		return
@@ -287,13 +303,13 @@ func (g *Guard) Link(c catalog.UsagePlanKey) {
 	a := k.account(p)
 	if a == nil {
 		if a = p.left[c.KeyID]; a == nil {
-			a = &account{plan: p, keyID: k.id, joined: joined, early: g.loading}
+			a = &account{plan: p, id: limit.Account{PlanID: p.id, KeyID: k.id}, joined: joined, early: g.loading}
 		}
 		delete(p.left, c.KeyID)
 		k.links.Store(&link{a, k.links.Load()})
 	}
 	if a.joined != joined {
-		a.rejoinLocked(joined)
+		g.rejoinLocked(a, joined)
 	}
 }
 
@@ -306,7 +322,12 @@ func (g *Guard) Unlink(planID, keyID string) {
 	if k == nil || p == nil {
 		return
 	}
-	if a := k.unlink(p); a != nil && (a.use.Load() != nil || g.beginEmpty) {
+	a := k.unlink(p)
+	if a == nil {
+		return
+	}
+	g.recallLocked(a)
+	if a.use.Load() != nil || g.beginEmpty {
 		if p.left == nil {
 			p.left = map[string]*account{}
 		}

@@ -104,7 +104,7 @@ func (r *rules) throttleFor(s *planStage, v *verb) *throttle {
 // one that was never used.
 type account struct {
 	plan   *plan
-	keyID  string
+	id     limit.Account // of plan and key; its meter keeps it
 	use    atomic.Pointer[use]
 	joined limit.Day // guarded by Guard.mu
 	early  bool      // was there when the server started
@@ -128,12 +128,21 @@ func (u *use) cellOf(t *throttle) *limit.Cell {
 
 // rejoinLocked notes that the key came back to its plan on another day. The
 // quota's offset counts in the period in which it did; the count goes on.
-func (a *account) rejoinLocked(joined limit.Day) {
+func (g *Guard) rejoinLocked(a *account, joined limit.Day) {
 	a.joined = joined
+	g.recallLocked(a)
 	if u := a.use.Load(); u != nil {
 		next := *u
 		next.rules, next.meter = nil, nil // the next use renews
 		a.use.Store(&next)
+	}
+}
+
+// recallLocked gives back the calls that a holds of its quota, and forgets what
+// is known of it: the next call asks.
+func (g *Guard) recallLocked(a *account) {
+	if u := a.use.Load(); u != nil && u.meter != nil {
+		g.limiter.Recall(u.meter)
 	}
 }
 
@@ -153,7 +162,7 @@ func (g *Guard) renewLocked(a *account, want *throttle) {
 		old = &use{}
 	}
 	if next.meter = old.meter; next.meter == nil {
-		next.meter = limit.NewMeter(limit.Account{PlanID: a.plan.id, KeyID: a.keyID}, r.quota, a.joined.Time())
+		next.meter = limit.NewSharedMeter(&a.id, r.quota, a.joined.Time())
 	} else {
 		next.meter.SetQuota(r.quota)
 	}
@@ -206,5 +215,5 @@ func (g *Guard) bucketLocked(c *limit.Cell, a *account, t *throttle, now limit.I
 		c.Apply(t.setting, now)
 		return c
 	}
-	return g.beginLocked(planBucket(a.plan.id, a.keyID, t.name), t.setting, a.early && t.early, now)
+	return g.beginLocked(planBucket(a.plan.id, a.id.KeyID, t.name), t.setting, a.early && t.early, now)
 }

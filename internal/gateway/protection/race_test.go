@@ -76,6 +76,9 @@ func TestEditsDuringCalls(t *testing.T) {
 	if n != quota {
 		t.Errorf("%d calls admitted, want the quota of %d", n, quota)
 	}
+	if err := h.limiter.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	day := limit.DayOf(noon)
 	if rec := h.ledger.Used(limit.Account{PlanID: "plan1", KeyID: "key1"}, day, day); rec != n {
 		t.Errorf("%d admitted, %d in the ledger", n, rec)

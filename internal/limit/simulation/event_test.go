@@ -109,7 +109,8 @@ func (w *world) enact(i int, e event, origin *node, start time.Time) {
 		w.db.books.Grant(ask, e.n, w.db.living()...)
 		w.perfect.grant(wall, name, e.n)
 		c.apply = func(n *node) { n.recall(e.key) }
-		w.history.Grant(name, e.n, start, wall)
+		// Who has not heard yet may spend what it holds, be it more than remains.
+		c.heard = func(at time.Time) { w.history.Grant(name, e.n, start, at) }
 	}
 	w.announce(i, c, origin)
 }
@@ -159,7 +160,7 @@ func (w *world) announce(i int, c *change, origin *node) {
 }
 
 // recall is what a node does when it hears of a granted usage.
-func (n *node) recall(key int) {}
+func (n *node) recall(key int) { n.limiter.Recall(n.callers[key].meter) }
 
 // admit is what a node does when a key was disabled, enabled, taken from its
 // plan or put back.

@@ -89,7 +89,7 @@ func (n *node) live() {
 			return
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		if err := n.limiter.Flush(ctx); err == nil && n.connected() {
+		if err := n.limiter.Tend(ctx); err == nil && n.connected() {
 			n.world.db.seen[n.name] = n.world.now()
 		}
 		cancel()
@@ -167,7 +167,7 @@ func (n *node) stop() *saved {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	clean := n.limiter.Flush(ctx) == nil
+	clean := n.limiter.Stop(ctx) == nil
 	if n.dead {
 		return nil
 	}
