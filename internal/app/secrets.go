@@ -40,6 +40,19 @@ func RootAccessKey(data string) (AccessKey, error) {
 	return k, nil
 }
 
+// CreateSecret writes a new server secret to a file, for the nodes that will
+// share it, and gives its id. A file that is there is not touched.
+func CreateSecret(file string) (id string, err error) {
+	s, err := secret.Create(file)
+	if errors.Is(err, fs.ErrExist) {
+		return "", fmt.Errorf("%s is there already: name a new file, or remove that one if no data was stored under it: %w", file, err)
+	}
+	if err != nil {
+		return "", err
+	}
+	return s.ID(), nil
+}
+
 // loadSecret loads the server secret and the root access key, making what the
 // first start has to make, and refuses a secret that is not the one this store
 // was filled under: every key would be unknown.
