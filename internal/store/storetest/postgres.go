@@ -133,7 +133,9 @@ func (p *Postgres) becomeUser() error {
 
 func postgresBinaries() string {
 	if path, err := exec.LookPath("postgres"); err == nil {
-		return filepath.Dir(path)
+		if program, err := filepath.EvalSymlinks(path); err == nil {
+			return filepath.Dir(program) // the others are beside it
+		}
 	}
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
 	slices.Sort(found)
