@@ -8,7 +8,7 @@ COUNT ?= 6
 PKGS  ?= ./...
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race check lint format fuzz sim mutate overshoot soak bench bench-compare e2e clean
+.PHONY: help build test race check lint format fuzz sim mutate overshoot soak test-cluster bench bench-compare e2e clean
 
 help: ## Print this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ overshoot: build ## What weir, nginx and haproxy let in beside what their limits
 
 soak: ## Load a server for SOAK (default 10m) with good, bad and slow clients while it is changed
 	SOAK=$(or $(SOAK),10m) $(GO) test -count=1 -v -timeout 0 -run '^TestSoak$$' ./e2e
+
+test-cluster: ## Three nodes on PostgreSQL, through kills, pauses, stalls and edits, at full length
+	./tools/postgres.sh
+	CLUSTER=full WEIR_TEST_ALL=1 $(GO) test -count=1 -v -timeout 30m -run '^TestCluster' ./e2e
 
 bench: ## Run the benchmarks COUNT times and summarise (BENCH=pattern, PKGS=./internal/limit)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(PKGS) | tee /tmp/weir-bench.txt | grep -E '^(goos|goarch|cpu|pkg|Benchmark)' 

@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"sync"
 	"syscall"
@@ -73,7 +72,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	a := &App{o: o, clock: limit.NewClock(), requests: telemetry.NewRequests(), refusals: telemetry.NewRefusals(time.Now()), failed: make(chan error, 2)}
+	a := &App{o: o, clock: limit.NewClock(), requests: telemetry.NewRequests(), refusals: telemetry.NewRefusals(time.Now()), failed: make(chan error, 4)}
 	for _, build := range []func(context.Context) error{
 		a.loadCertificates, a.openStore, a.loadSecret, a.startLogs, a.buildLimits, a.buildFunctions, a.buildGateway, a.load, a.buildControl, a.bind, a.bindLocal,
 	} {
@@ -82,23 +81,6 @@ func New(ctx context.Context, o Options) (*App, error) {
 		}
 	}
 	return a, nil
-}
-
-// openStore locks and opens the data folder. What it makes in it is its owner's
-// alone; a folder that others can write is said, since they can put a root
-// access key of their own there.
-func (a *App) openStore(ctx context.Context) error {
-	s, err := store.Open(ctx, store.Options{Dir: a.o.Data})
-	if err != nil {
-		return err
-	}
-	if info, err := os.Stat(a.o.Data); err == nil && info.Mode().Perm()&0o022 != 0 && runtime.GOOS != "windows" {
-		a.o.Logger.Warn("others can change the data folder, and so the secret and the keys in it: run chmod 700 on it",
-			"data", a.o.Data, "mode", fmt.Sprintf("%04o", info.Mode().Perm()))
-	}
-	a.store = s
-	a.onStop("store", func(context.Context) error { return s.Close() })
-	return nil
 }
 
 // startLogs starts the one sink for everything that is logged for owners.
@@ -154,6 +136,7 @@ func (a *App) Start() error {
 	a.onStop("requests", a.stopRequests) // before the control servers, which would wait for who follows
 	a.serve("gateway", a.callers, a.callersAddr)
 	a.tendLimits()
+	a.heedStore()
 	running := a.Running()
 	if err := writeOwnerOnly(runningFile(a.o.Data), running); err != nil {
 		return fmt.Errorf("writing %s: %w", runningFile(a.o.Data), err)

@@ -136,6 +136,10 @@ func (a *App) serveBackup(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer a.backup.Unlock()
+	if a.store.Shared() {
+		answerOwn(w, http.StatusBadRequest, "the data of this server is in PostgreSQL ("+a.where()+"): back that up with pg_dump, and keep a copy of the server secret ("+a.o.SecretFile+") apart from it")
+		return
+	}
 	began := time.Now()
 	s, err := a.liveSnapshot(r.Context())
 	if err != nil {

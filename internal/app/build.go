@@ -81,10 +81,8 @@ func (a *App) buildGateway(context.Context) error {
 	return nil
 }
 
-// buildControl opens the door of the management APIs and begins to watch the
-// store: from here on a change reaches everybody before its call returns.
+// buildControl opens the door of the management APIs.
 func (a *App) buildControl(context.Context) error {
-	a.store.Watch(a.watch)
 	a.onStop("backup", a.stopBackup)
 	gatewayAPI := apigateway.Options{
 		Store: a.store, Secret: a.secret, Region: a.o.Region, Account: a.o.Account, FlushUsage: a.limiter.Flush,
@@ -136,19 +134,32 @@ func (a *App) accountThrottle() *catalog.Throttle {
 	return &catalog.Throttle{RateLimit: a.o.AccountRate, BurstLimit: a.o.AccountBurst}
 }
 
-// ready says whether the database answers: without it nothing can be changed
-// and no quota asked.
-func (a *App) ready() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	return a.store.View(ctx, func(tx *store.Tx) error {
-		_, err := tx.Meta(secretCheck)
+// load brings everything that is stored into memory, as the watcher would have,
+// and begins to watch the store: from here on a change of this node reaches
+// everybody before its call returns, and one of another node soon after.
+func (a *App) load(ctx context.Context) error {
+	if err := a.loadBuckets(ctx); err != nil {
 		return err
+	}
+	a.store.Watch(a.watch)
+	return a.store.Follow(ctx, func(tx *store.Tx) error {
+		if err := a.loadKeys(tx); err != nil {
+			return err
+		}
+		if err := a.loadStages(tx); err != nil {
+			return err
+		}
+		a.guard.Started(a.clock.Now()) // what comes from now on is new
+		return a.loadFunctions(tx)
 	})
 }
 
-// load brings everything that is stored into memory, as the watcher would have.
-func (a *App) load(ctx context.Context) error {
+// loadBuckets takes what the last stop saved. Nodes that share a database save
+// nothing: what was used of a bucket is there.
+func (a *App) loadBuckets(ctx context.Context) error {
+	if a.store.Shared() {
+		return nil
+	}
 	buckets, savedAt, clean, err := a.store.LoadBuckets(ctx)
 	if err != nil {
 		return err
@@ -159,17 +170,7 @@ func (a *App) load(ctx context.Context) error {
 		a.o.Logger.Warn("the last stop was not clean: throttles of existing keys and stages begin without a token")
 		a.guard.BeginEmpty()
 	}
-	err = a.store.View(ctx, func(tx *store.Tx) error {
-		if err := a.loadKeys(tx); err != nil {
-			return err
-		}
-		if err := a.loadStages(tx); err != nil {
-			return err
-		}
-		return a.loadFunctions(tx)
-	})
-	a.guard.Started(a.clock.Now())
-	return err
+	return nil
 }
 
 func (a *App) loadKeys(tx *store.Tx) error {

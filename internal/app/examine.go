@@ -46,9 +46,16 @@ func (e *examiner) examine(ctx context.Context) []Finding {
 	e.server(ctx)
 	e.address(ctx, "gateway address", "--gateway-addr", e.o.GatewayAddr)
 	e.address(ctx, "control address", "--control-addr", e.o.ControlAddr)
-	if e.folder() {
+	there := e.folder()
+	switch {
+	case e.o.Database != "":
+		e.postgres(ctx)
+	case there:
 		e.database()
-		e.secrets()
+		e.serverSecret()
+	}
+	if there {
+		e.rootKey()
 	}
 	e.interpreters(ctx)
 	e.sandbox()

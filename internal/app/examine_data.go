@@ -108,8 +108,8 @@ func (e *examiner) database() {
 	}
 }
 
-// secrets looks at the two files that nobody else may read.
-func (e *examiner) secrets() {
+// serverSecret looks at the file that nobody else may read.
+func (e *examiner) serverSecret() {
 	file := secretPath(e.o.Data, e.o.SecretFile)
 	switch _, err := secret.Load(file); {
 	case err == nil:
@@ -121,6 +121,10 @@ func (e *examiner) secrets() {
 	default:
 		e.add("server secret", Failing, "mend it before the next start", "%s", strings.TrimPrefix(err.Error(), "server secret: "))
 	}
+}
+
+// rootKey looks at the other one.
+func (e *examiner) rootKey() {
 	const check = "root access key"
 	_, err := RootAccessKey(e.o.Data)
 	info, statErr := os.Stat(rootKeyFile(e.o.Data))

@@ -9,6 +9,7 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -16,6 +17,8 @@ import (
 	"net/netip"
 	"regexp"
 	"time"
+
+	"weir/internal/store"
 )
 
 // Options says how a server is run. Data, GatewayAddr and ControlAddr are
@@ -25,6 +28,8 @@ type Options struct {
 	GatewayAddr    string        // host:port for callers; port 0 is any free one
 	ControlAddr    string        // host:port for AWS's tools
 	SecretFile     string        // server secret; default: "secret" in the data folder, made at the first start
+	Database       string        // URL of a PostgreSQL database that nodes share; needs SecretFile; default: SQLite in the data folder
+	DatabaseWait   time.Duration // how long New waits for a PostgreSQL that does not answer; default 1 min
 	Account        string        // 12 digits; default 000000000000
 	Region         string        // default us-east-1
 	AnyCredentials bool          // for tests: any signature is accepted; loopback control address only
@@ -56,6 +61,9 @@ func (o *Options) Validate() error {
 	if o.DrainLimit == 0 {
 		o.DrainLimit = 30 * time.Second
 	}
+	if o.DatabaseWait == 0 {
+		o.DatabaseWait = time.Minute
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -75,6 +83,9 @@ func (o *Options) Validate() error {
 	case o.DrainLimit < 0:
 		return fmt.Errorf("--drain-limit %s: give a positive duration such as 30s", o.DrainLimit)
 	}
+	if err := o.validateDatabase(); err != nil {
+		return err
+	}
 	if err := o.Edge.validate(); err != nil {
 		return err
 	}
@@ -85,6 +96,23 @@ func (o *Options) Validate() error {
 	}
 	if o.AnyCredentials && !loopback(o.ControlAddr) {
 		return fmt.Errorf("--any-credentials lets anybody who reaches the control address do anything: it needs --control-addr on a loopback address such as 127.0.0.1:4566, not %q", o.ControlAddr)
+	}
+	return nil
+}
+
+// validateDatabase never repeats the URL: it may hold a password.
+func (o *Options) validateDatabase() error {
+	if o.DatabaseWait < 0 {
+		return fmt.Errorf("--database-wait %s: give a positive duration such as 1m", o.DatabaseWait)
+	}
+	if o.Database == "" {
+		return nil
+	}
+	if _, err := store.DatabaseOf(o.Database); err != nil {
+		return fmt.Errorf("--database: %w", err)
+	}
+	if o.SecretFile == "" {
+		return errors.New("--database needs --secret-file: nodes that share a database share one server secret. Make it once with 'weir secret create weir.secret', copy it to every node, and name it on each")
 	}
 	return nil
 }

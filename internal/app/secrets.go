@@ -59,17 +59,27 @@ func CreateSecret(file string) (id string, err error) {
 func (a *App) loadSecret(ctx context.Context) error {
 	file := secretPath(a.o.Data, a.o.SecretFile)
 	s, err := secret.Load(file)
-	if errors.Is(err, fs.ErrNotExist) && a.o.SecretFile == "" {
+	switch absent := errors.Is(err, fs.ErrNotExist); {
+	case absent && a.o.SecretFile == "":
 		s, err = secret.Create(file)
+	case absent && a.o.Database != "":
+		err = fmt.Errorf("%w: copy the one of the other nodes there, or make the first with 'weir secret create %s'", err, file)
 	}
 	if err != nil {
 		return fmt.Errorf("the server secret: %w", err)
 	}
 	a.secret = s
-	if err := a.checkSecret(ctx, file); err != nil {
+	check, err := a.kept(ctx, secretCheck, func() ([]byte, error) { return s.CheckValue(), nil })
+	if err != nil {
 		return err
 	}
+	if !s.Matches(check) {
+		return errOtherSecret(file, a.where())
+	}
 	a.root, err = RootAccessKey(a.o.Data)
+	if a.o.Database != "" {
+		return a.shareRootKey(ctx)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		a.root.ID, a.root.Secret = secret.RandomAccessKey()
 		err = writeOwnerOnly(rootKeyFile(a.o.Data), a.root)
@@ -77,22 +87,61 @@ func (a *App) loadSecret(ctx context.Context) error {
 	return err
 }
 
-const secretCheck = "secret-check"
+// What the store keeps for the secrets, by name.
+const (
+	secretCheck   = "secret-check"
+	sharedRootKey = "root-access-key" // sealed; only where nodes share the store
+)
 
-func (a *App) checkSecret(ctx context.Context, file string) error {
-	return a.store.Update(ctx, func(tx *store.Tx) error {
-		have, err := tx.Meta(secretCheck)
-		if err != nil {
+// kept gives what the store keeps under a name. When it keeps nothing yet, it
+// keeps what first gives, on every node the same.
+func (a *App) kept(ctx context.Context, name string, first func() ([]byte, error)) (value []byte, err error) {
+	look := func(tx *store.Tx) (err error) {
+		value, err = tx.Meta(name)
+		return err
+	}
+	if err := a.store.View(ctx, look); err != nil || value != nil {
+		return value, err
+	}
+	err = a.store.Update(ctx, func(tx *store.Tx) error {
+		if err := look(tx); err != nil || value != nil {
 			return err
 		}
-		if have == nil {
-			return tx.SetMeta(secretCheck, a.secret.CheckValue())
+		if value, err = first(); err != nil {
+			return err
 		}
-		if !a.secret.Matches(have) {
-			return errOtherSecret(file, a.o.Data)
-		}
-		return nil
+		return tx.SetMeta(name, value)
 	})
+	return value, err
+}
+
+// shareRootKey takes the root access key that all nodes have, and writes it into
+// this node's data folder, where the commands look for it. The first node gives
+// it: the one that its folder has, or a new one.
+func (a *App) shareRootKey(ctx context.Context) error {
+	own := a.root
+	sealed, err := a.kept(ctx, sharedRootKey, func() ([]byte, error) {
+		first := own
+		if first.ID == "" {
+			first.ID, first.Secret = secret.RandomAccessKey()
+		}
+		text, err := json.Marshal(first)
+		return a.secret.Seal(text, "meta/"+sharedRootKey), err
+	})
+	if err != nil {
+		return err
+	}
+	text, err := a.secret.Open(sealed, "meta/"+sharedRootKey)
+	if err == nil {
+		err = json.Unmarshal(text, &a.root)
+	}
+	if err != nil {
+		return fmt.Errorf("the root access key in %s cannot be opened: %w", a.where(), err)
+	}
+	if a.root == own {
+		return nil
+	}
+	return writeOwnerOnly(rootKeyFile(a.o.Data), a.root)
 }
 
 func errOtherSecret(file, data string) error {

@@ -19,17 +19,19 @@ func newDoctor() *cobra.Command {
 		Long: `Look at everything that a server needs or meets on this machine: its addresses,
 the data folder and the secrets in it, the interpreters of functions, what the
 sandbox holds, the clock, the limits of files and memory, and the server that
-runs, if one does. Each line is ok, warn (it works, and you should know) or fail
+runs, if one does. With --database it looks at PostgreSQL as well: whether it
+keeps what it is told, through a failover too, and has room for the nodes. Each line is ok, warn (it works, and you should know) or fail
 (a server would not start, or not work), and says what to do.
 
 It changes nothing and needs no running server. Run it as the user who runs
 weir, with the flags that the server has. The exit code is 1 when a line fails.`,
 		Example: `  weir doctor
   weir doctor --data /var/lib/weir --gateway-addr :80
+  weir doctor --database postgres://weir@db.internal/weir --secret-file /etc/weir/weir.secret
   weir doctor --json | jq '.findings[] | select(.verdict != "ok")'`,
 		Args: cobra.NoArgs,
 		PreRunE: func(c *cobra.Command, _ []string) error {
-			return fromEnvironment(c.Flags(), "data", "gateway-addr", "control-addr", "secret-file", "max-connections")
+			return fromEnvironment(c.Flags(), "data", "gateway-addr", "control-addr", "database", "secret-file", "max-connections")
 		},
 		RunE: func(c *cobra.Command, _ []string) error {
 			o.Version = currentVersion().name()
@@ -53,6 +55,7 @@ weir, with the flags that the server has. The exit code is 1 when a line fails.`
 	f.StringVar(&o.Data, "data", defaultData(), "data folder of the server")
 	f.StringVar(&o.GatewayAddr, "gateway-addr", ":8080", "address for callers")
 	f.StringVar(&o.ControlAddr, "control-addr", "127.0.0.1:4566", "address for AWS's tools")
+	f.StringVar(&o.Database, "database", "", "`URL` of the PostgreSQL database that nodes share (default: SQLite in the data folder)")
 	f.StringVar(&o.SecretFile, "secret-file", "", "server secret (default: in the data folder)")
 	f.IntVar(&o.MaxConnections, "max-connections", 0, "connections open at once on the gateway address (0: as serve chooses)")
 	d.jsonFlag(c)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -70,12 +71,12 @@ func health(ctx context.Context, data string) (string, error) {
 		return "", &failure{exitFailure, fmt.Errorf("the server of %s does not answer: %w", data, err)}
 	}
 	defer res.Body.Close()
-	var answer struct{ Status string }
+	var answer struct{ Status, Reason string }
 	if err := json.NewDecoder(io.LimitReader(res.Body, 4096)).Decode(&answer); err != nil {
 		return "", &failure{exitFailure, fmt.Errorf("what answers at %s is no weir: %s", url, res.Status)}
 	}
 	if res.StatusCode != http.StatusOK {
-		return "", &failure{exitFailure, fmt.Errorf("the server is %s: its log says why", answer.Status)}
+		return "", &failure{exitFailure, fmt.Errorf("the server is %s: %s", answer.Status, cmp.Or(answer.Reason, "its log says why"))}
 	}
 	return answer.Status, nil
 }

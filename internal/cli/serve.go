@@ -24,10 +24,17 @@ control address answers AWS's management APIs (signed), and callers too, for
 tools that know only one port. Every flag can be given in the environment as
 well: WEIR_GATEWAY_ADDR for --gateway-addr and so on.
 
+Everything is kept in the data folder, by one server. Several servers (nodes)
+behind a balancer share a PostgreSQL database: each has the same --database and
+--secret-file, and a data folder of its own. A password in the URL is better
+given as WEIR_DATABASE, PGPASSWORD or in a password file (~/.pgpass): other
+users of the machine can read command lines.
+
 SIGTERM and Ctrl-C drain: what is in flight is answered, then the server stops.`,
 		Example: `  weir serve
   weir serve --data ./data --gateway-addr :8080 --control-addr 127.0.0.1:4566
-  weir serve --gateway-addr 127.0.0.1:0 --control-addr 127.0.0.1:0   # any free ports; 'weir env' knows them`,
+  weir serve --gateway-addr 127.0.0.1:0 --control-addr 127.0.0.1:0   # any free ports; 'weir env' knows them
+  weir serve --database postgres://weir@db.internal/weir --secret-file /etc/weir/weir.secret`,
 		Args: cobra.NoArgs,
 		PreRunE: func(c *cobra.Command, _ []string) error {
 			return fromEnvironment(c.Flags())
@@ -54,7 +61,9 @@ func (s *serverFlags) register(f *pflag.FlagSet, logLevel string) {
 	f.StringVar(&s.Data, "data", defaultData(), "data folder; made when missing")
 	f.StringVar(&s.GatewayAddr, "gateway-addr", ":8080", "address for callers")
 	f.StringVar(&s.ControlAddr, "control-addr", "127.0.0.1:4566", "address for AWS's tools")
-	f.StringVar(&s.SecretFile, "secret-file", "", "server secret (default: made in the data folder)")
+	f.StringVar(&s.Database, "database", "", "`URL` of a PostgreSQL database that nodes share (default: SQLite in the data folder); needs --secret-file")
+	f.DurationVar(&s.DatabaseWait, "database-wait", time.Minute, "how long a start waits for a PostgreSQL that does not answer")
+	f.StringVar(&s.SecretFile, "secret-file", "", "server secret (default: made in the data folder); the same on all nodes")
 	f.StringVar(&s.Account, "account", "000000000000", "AWS account id to answer as: 12 digits")
 	f.Float64Var(&s.AccountRate, "account-rate", 0, "throttle over all stages: calls a second (0: none)")
 	f.IntVar(&s.AccountBurst, "account-burst", 0, "calls at once under --account-rate")

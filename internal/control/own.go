@@ -2,6 +2,8 @@ package control
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -31,9 +33,8 @@ func (d *Door) serveOwn(w http.ResponseWriter, r *http.Request, path string) {
 		status, body = http.StatusOK, `{"status":"ready"}`
 		if d.o.Ready != nil {
 			if err := d.o.Ready(); err != nil {
-				// The cause may name paths and addresses: it is for the log.
 				d.o.Logger.Warn("not ready", "error", err)
-				status, body = http.StatusServiceUnavailable, `{"status":"unavailable"}`
+				status, body = http.StatusServiceUnavailable, notReady(err)
 			}
 		}
 	}
@@ -63,6 +64,32 @@ func (d *Door) own(path string) http.Handler {
 		}
 	}
 	return nil
+}
+
+// NotReady is an error of Options.Ready. Everybody who reaches the address is
+// told Why; Cause may name paths and addresses, and is for the log.
+type NotReady struct {
+	Why   string // "the database does not answer"
+	Cause error
+}
+
+func (e *NotReady) Error() string { return e.Why + ": " + e.Cause.Error() }
+func (e *NotReady) Unwrap() error { return e.Cause }
+
+func notReady(err error) string {
+	answer := struct {
+		Status string `json:"status"`
+		Reason string `json:"reason,omitempty"`
+	}{Status: "unavailable"}
+	var known *NotReady
+	if errors.As(err, &known) {
+		answer.Reason = known.Why
+	}
+	text, err := json.Marshal(answer)
+	if err != nil { // two strings always have a form
+		return `{"status":"unavailable"}`
+	}
+	return string(text)
 }
 
 // serveSigned lets the account's root through to one of weir's own handlers,

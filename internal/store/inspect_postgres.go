@@ -171,7 +171,7 @@ func (p *PostgresServer) tables(ctx context.Context, conn *pgx.Conn) error {
 	if _, err := pgx.ForEachRow(rows, []any{&check}, func() error { p.SecretCheck = slices.Clone(check); return nil }); err != nil {
 		return err
 	}
-	rows, err = conn.Query(ctx, `SELECT id, name, started, seen FROM weir.node
+	rows, err = conn.Query(ctx, `SELECT id, name, started, seen FROM weir.node JOIN weir.beat USING (id)
 		WHERE ended = 0 AND weir.weir_now() - seen < $1 ORDER BY started, id`, int64(aliveFor))
 	if err != nil {
 		return err
