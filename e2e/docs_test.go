@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"weir/internal/store/storetest"
 )
 
 // TestDocsRun runs every command of the README and of docs/ as a reader would:
@@ -73,13 +75,19 @@ func runPage(t *testing.T, script string) {
 	cmd.Env = append((&server{}).environment(t),
 		"PATH="+tools+":"+os.Getenv("PATH"), "WEIR_DATA="+filepath.Join(dir, "data"),
 		"WEIR_GATEWAY_ADDR=127.0.0.1:0", "WEIR_CONTROL_ADDR=127.0.0.1:0")
+	var hidden []string
+	if strings.Contains(script, "$WEIR_DATABASE") { // the page is about several nodes
+		database := storetest.StartPostgres(t, "log_statement=none").Database(t)
+		cmd.Env = append(cmd.Env, "WEIR_DATABASE="+database)
+		hidden = hiddenDatabase(database)
+	}
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%v\n%s", err, tail(out.String(), 6000))
 	}
 	// What a reader sees, the logs of the servers among it, may be pasted.
-	tellsNothing(t, "the page's output", out.Bytes(), secretsBelow(t, dir))
+	tellsNothing(t, "the page's output", out.Bytes(), append(secretsBelow(t, dir), hidden...))
 }
 
 var (
