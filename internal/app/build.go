@@ -86,6 +86,7 @@ func (a *App) buildControl(context.Context) error {
 	a.onStop("backup", a.stopBackup)
 	gatewayAPI := apigateway.Options{
 		Store: a.store, Secret: a.secret, Region: a.o.Region, Account: a.o.Account, FlushUsage: a.limiter.Flush,
+		TestAuthorizer:  a.testAuthorizer,
 		AccountThrottle: a.accountThrottle(),
 	}
 	door, err := control.New(control.Options{

@@ -20,6 +20,7 @@ func (s *service) authorizerOperations() []protocol.Operation {
 		protocol.REST("GetAuthorizer", "GET", one, 200, s.getAuthorizer),
 		protocol.REST("UpdateAuthorizer", "PATCH", one, 200, s.updateAuthorizer),
 		protocol.REST("DeleteAuthorizer", "DELETE", one, 202, s.deleteAuthorizer),
+		protocol.REST("TestInvokeAuthorizer", "POST", one, 200, s.testAuthorizer),
 		protocol.REST("FlushStageAuthorizersCache", "DELETE", "/restapis/{restapi_id}/stages/{stage_name}/cache/authorizers", 202, s.flushAuthorizers),
 	}
 }

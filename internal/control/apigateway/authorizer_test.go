@@ -200,3 +200,32 @@ func TestFlushStageAuthorizersCache(t *testing.T) {
 	}))
 	s.refused(404, "NotFoundException", "Invalid stage identifier specified", "DELETE", s.path(p, "/stages/nope/cache/authorizers"), "")
 }
+
+func TestTestInvokeAuthorizer(t *testing.T) {
+	s := newServer(t)
+	p := s.site()
+	id := s.authorizer(p, tokenAuthorizer)
+	out, err := s.sdk.TestInvokeAuthorizer(ctx, &client.TestInvokeAuthorizerInput{
+		RestApiId: &p.api, AuthorizerId: &id, PathWithQueryString: aws.String("/a?b=c?d"), StageVariables: map[string]string{"v": "1"},
+		Headers: map[string]string{"B": "1", "A": "2", "M": "lost"}, MultiValueHeaders: map[string][]string{"M": {"3", "4"}},
+		AdditionalContext: map[string]string{"x": "y"}, Body: aws.String("body"),
+	})
+	check(t, err)
+	if out.ClientStatus != 401 || out.Latency != 1500 || *out.PrincipalId != "u" || *out.Policy != `{"Statement":[]}` ||
+		*out.Log != "Execution log for request r\nTue Nov 24 10:00:00 UTC 2026 : one\nTue Nov 24 10:00:00 UTC 2026 : two\n" {
+		t.Errorf("%+v, log %q", out, *out.Log)
+	}
+	got := s.tested
+	if got.API.ID != p.api || got.Authorizer.ID != id || got.RequestID != "r" || got.Path != "/a" || got.Query != "b=c?d" || got.StageVariables["v"] != "1" ||
+		fmt.Sprint(got.Header) != "[[A 2] [B 1] [M 3] [M 4]]" {
+		t.Errorf("asked for %+v", got)
+	}
+	one := s.path(p, "/authorizers/"+id)
+	s.refused(400, "BadRequestException", "Invalid stage variable name: a b. Names have 1 to 64 of the characters a-zA-Z0-9_", "POST", one, `{"stageVariables":{"a b":""}}`)
+	s.refused(404, "NotFoundException", "Invalid Authorizer identifier specified", "POST", one+"x", `{}`)
+	s.refused(404, "NotFoundException", "Invalid API identifier specified 000000000000:nope", "POST", "/restapis/nope/authorizers/"+id, `{}`)
+	broken := s.authorizer(p, strings.Replace(tokenAuthorizer, "judge", "broken", 1))
+	s.refused(400, "BadRequestException", "it has no identity source", "POST", s.path(p, "/authorizers/"+broken), `{}`)
+	pool := s.authorizer(p, `{"name":"pool","type":"COGNITO_USER_POOLS","identitySource":"method.request.header.Auth","providerARNs":["arn:aws:cognito-idp:us-east-1:000000000000:userpool/us-east-1_a"]}`)
+	s.refused(400, "BadRequestException", "Authorizers of type COGNITO_USER_POOLS are not run by this server", "POST", s.path(p, "/authorizers/"+pool), `{}`)
+}

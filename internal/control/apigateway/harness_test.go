@@ -36,6 +36,7 @@ type server struct {
 	mu      sync.Mutex
 	now     time.Time
 	flushed int
+	tested  AuthorizerTest // the last one
 
 	recorded int64 // batches
 }
@@ -58,6 +59,13 @@ func newServer(t testing.TB) *server {
 	o := Options{
 		Store: s.store, Secret: secret.Random(), Region: "us-east-1", Account: "000000000000",
 		FlushUsage: func(context.Context) error { s.flushed++; return nil },
+		TestAuthorizer: func(_ context.Context, t AuthorizerTest) (AuthorizerTestResult, error) {
+			s.tested = t
+			if t.Authorizer.Name == "broken" {
+				return AuthorizerTestResult{}, errors.New("it has no identity source")
+			}
+			return AuthorizerTestResult{ClientStatus: 401, Log: []string{"one", "two"}, Latency: 1500 * time.Millisecond, PrincipalID: "u", Policy: `{"Statement":[]}`}, nil
+		},
 	}
 	svc, keys := Service(o), KeyHandler(o)
 	if err := svc.Compile(); err != nil {

@@ -31,6 +31,9 @@ type Options struct {
 	// FlushUsage brings what was counted in memory to the ledger; it is called
 	// before GetUsage reads it. nil: the ledger is complete as it is.
 	FlushUsage func(context.Context) error
+	// TestAuthorizer runs an authorizer for TestInvokeAuthorizer. An error says
+	// why the authorizer cannot be run at all. Required for that operation.
+	TestAuthorizer func(context.Context, AuthorizerTest) (AuthorizerTestResult, error)
 	// AccountThrottle is what the operator set for the whole account; nil: AWS's
 	// default is told.
 	AccountThrottle *catalog.Throttle

@@ -58,39 +58,11 @@ const (
 // Ask asks an authorizer about one call. It waits for the function, for no
 // longer than Timeout, unless the answer is known; ctx ends the wait.
 func (r *Runner) Ask(ctx context.Context, a *Authorizer, q *Question) Verdict {
-	req := q.Request
-	if req.Trail.On() {
-		req.Trail.Add("Starting authorizer: " + a.id + " for request: " + req.ID)
-	}
-	if a.broken != "" {
-		return failed(req, failure{Misconfigured, a.broken})
-	}
-	methodARN := a.methodARN(q)
-	if len(methodARN) > MaxMethodARN {
-		return Verdict{Outcome: TooLong, Detail: "The method ARN is longer than " + strconv.Itoa(MaxMethodARN) + " bytes."}
-	}
-	id := identities.Get().(*identity)
-	defer id.done()
-	token, ok := id.read(a, q)
-	if !ok {
-		return failed(req, failure{Unauthorized, "an identity source of the authorizer is missing or empty"})
-	}
-	if req.Trail.On() {
-		req.Trail.Add("Incoming identity: " + shown(a, id, token))
-	}
-	if a.expression != nil && !a.expression.MatchString(token) {
-		return failed(req, failure{Unauthorized, "the token does not match the authorizer's validation expression"})
-	}
-	v, said, f := r.answer(ctx, a, q, id, methodARN, token)
+	v, said, methodARN := r.hear(ctx, a, q)
 	if said == nil {
-		return failedRun(req, f, v.Ran)
+		return v
 	}
-	if req.Trail.On() {
-		req.Trail.Add("Using valid authorizer policy for principal: " + message.Masked(said.principal))
-		req.Trail.Add("Successfully completed authorizer execution")
-	}
-	v.Principal, v.Policy, v.Key, v.Event.Members = said.principal, said.text, said.key, said.members
-	asked := evaluation(said.policy, req, methodARN)
+	asked := evaluation(said.policy, q.Request, methodARN)
 	switch said.policy.Evaluate(&asked) {
 	case policy.Allowed:
 		v.Outcome = Allowed
@@ -100,8 +72,55 @@ func (r *Runner) Ask(ctx context.Context, a *Authorizer, q *Question) Verdict {
 	default:
 		v.Outcome, v.Detail = NotAllowed, "the authorizer's policy does not allow the method"
 	}
-	req.Trail.Add(lineForbidden)
+	q.Request.Trail.Add(lineForbidden)
 	return v
+}
+
+// Test asks an authorizer that was compiled for a test. Its policy is not
+// evaluated: Allowed says no more than that there is one.
+func (r *Runner) Test(ctx context.Context, a *Authorizer, q *Question) Verdict {
+	v, said, _ := r.hear(ctx, a, q)
+	if said != nil {
+		v.Outcome = Allowed
+	}
+	return v
+}
+
+// hear gets an authorizer's answer; without one the verdict says why.
+func (r *Runner) hear(ctx context.Context, a *Authorizer, q *Question) (v Verdict, _ *answer, methodARN string) {
+	req := q.Request
+	if req.Trail.On() {
+		req.Trail.Add("Starting authorizer: " + a.id + " for request: " + req.ID)
+	}
+	if a.broken != "" {
+		return failed(req, failure{Misconfigured, a.broken}, false), nil, ""
+	}
+	methodARN = a.methodARN(q)
+	if len(methodARN) > MaxMethodARN {
+		return Verdict{Outcome: TooLong, Detail: "The method ARN is longer than " + strconv.Itoa(MaxMethodARN) + " bytes."}, nil, ""
+	}
+	id := identities.Get().(*identity)
+	defer id.done()
+	token, ok := id.read(a, q)
+	if !ok {
+		return failed(req, failure{Unauthorized, "an identity source of the authorizer is missing or empty"}, false), nil, ""
+	}
+	if req.Trail.On() {
+		req.Trail.Add("Incoming identity: " + shown(a, id, token))
+	}
+	if a.expression != nil && !a.expression.MatchString(token) {
+		return failed(req, failure{Unauthorized, "the token does not match the authorizer's validation expression"}, false), nil, ""
+	}
+	v, said, f := r.answer(ctx, a, q, id, methodARN, token)
+	if said == nil {
+		return failed(req, f, v.Ran), nil, ""
+	}
+	if req.Trail.On() {
+		req.Trail.Add("Using valid authorizer policy for principal: " + message.Masked(said.principal))
+		req.Trail.Add("Successfully completed authorizer execution")
+	}
+	v.Principal, v.Policy, v.Key, v.Event.Members = said.principal, said.text, said.key, said.members
+	return v, said, methodARN
 }
 
 // shown is an identity as AWS's log shows it, masked.
@@ -112,10 +131,8 @@ func shown(a *Authorizer, id *identity, token string) string {
 	return "{" + strings.Join(id.lines, ", ") + "}"
 }
 
-func failed(req *message.Request, f failure) Verdict { return failedRun(req, f, false) }
-
-// failedRun makes the verdict of a failure, with AWS's lines.
-func failedRun(req *message.Request, f failure, ran bool) Verdict {
+// failed makes the verdict of a failure, with AWS's lines.
+func failed(req *message.Request, f failure, ran bool) Verdict {
 	switch {
 	case !req.Trail.On():
 	case f.outcome == Unauthorized:
