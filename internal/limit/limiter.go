@@ -117,7 +117,7 @@ func (l *Limiter) Take(ctx context.Context, cells []*Cell, seats *Seats, m *Mete
 				if i, throttle := refusing(cells, mono); i >= 0 {
 					return Grant{}, Verdict{Outcome: Throttled, Cell: i, Detail: throttle}
 				}
-				if seats != nil && seats.full() {
+				if seats != nil && seats.full(mono) {
 					return Grant{}, Verdict{Outcome: Crowded, Detail: seats.refusal()}
 				}
 				return Grant{}, Verdict{Outcome: Exhausted, Detail: d}
@@ -129,9 +129,11 @@ func (l *Limiter) Take(ctx context.Context, cells []*Cell, seats *Seats, m *Mete
 	if v.Outcome != Granted {
 		return Grant{}, v
 	}
-	if seats != nil && !seats.take() {
-		l.giveBack(receipts)
-		return Grant{}, Verdict{Outcome: Crowded, Detail: seats.refusal()}
+	if seats != nil {
+		if v = seats.seat(ctx, mono); v.Outcome != Granted {
+			l.giveBack(receipts)
+			return Grant{}, v
+		}
 	}
 	switch {
 	case m == nil:

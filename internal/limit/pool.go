@@ -89,10 +89,11 @@ func (p *Pool) Share(a ShareAsk, nodes int, now time.Time) ShareAnswer {
 	}
 	p.confirm(me, a)
 	life := shareLife
-	switch s := p.split(me, a, max(nodes, len(p.Parts))); {
+	nodes = max(nodes, len(p.Parts))
+	switch s := p.split(me, nodes); {
 	case p.Seats:
 		life = seatLife
-		p.giveSeats(me, s, a, &answer)
+		p.giveSeats(me, nodes, a, &answer)
 	case p.Setting.PerSecond == 0 || p.Setting.Burst == 0:
 		answer.Again = waitAtMost
 	case p.Setting.PerSecond < fewestToShare || p.Setting.Burst < s.nodes || s.burst < 1 || s.rate <= 0 || p.Tokens < 0:
@@ -125,8 +126,8 @@ func (p *Pool) Return(r ShareReturn, now time.Time) {
 		p.Tokens += min(max(r.Tokens, 0), me.of(r.Has).Burst)
 		switch {
 		case r.Has == 0:
-		case me.New.Number == r.Has:
-			me.New = share{}
+		case me.New.Number == r.Has: // it took the place of the old
+			me.New, me.Old = share{}, share{}
 		case me.Old.Number == r.Has:
 			me.Old = share{}
 		}
@@ -263,7 +264,7 @@ type slice struct {
 // against a node that goes on asking. What flows into the free part then is not
 // lost: renewals bring it out, which is why it is no more than fills the burst
 // that is kept, in the time between two.
-func (p *Pool) split(me *part, a ShareAsk, nodes int) slice {
+func (p *Pool) split(me *part, nodes int) slice {
 	n, whole := float64(len(p.Parts)), Rate(p.Setting)
 	s := slice{nodes: nodes, absent: nodes - len(p.Parts)}
 	kept := 1 / (8 * float64(nodes))
@@ -277,16 +278,10 @@ func (p *Pool) split(me *part, a ShareAsk, nodes int) slice {
 		keptRate = min(keptRate, free/renewAfter.Seconds())
 	}
 	rate := whole.PerSecond - keptRate
-	if p.Seats {
-		rate = burst - free // seats are divided as rates are, by demand
-	}
 	s.due = p.due(me, rate, nodes)
 	lentRate, lentBurst := p.lent(me)
 	s.rate = down(min(s.due, rate-lentRate), grain*grain)
 	s.burst = down(min(1+s.due/rate*(burst-free-n), burst-free-lentBurst), grain)
-	if p.Seats {
-		s.burst = math.Floor(min(math.Ceil(s.due), rate-lentBurst))
-	}
 	return s
 }
 
@@ -297,7 +292,7 @@ func (p *Pool) due(me *part, whole float64, nodes int) float64 {
 	for i := range p.Parts {
 		q := &p.Parts[i]
 		w := max(q.Demand*1.25, whole/(16*float64(nodes)))
-		if q == me && q.Old.Number == 0 && !p.Seats {
+		if q == me && q.Old.Number == 0 {
 			w = max(w, whole/float64(nodes)) // what it will need is not known yet
 		}
 		if q == me {
@@ -369,15 +364,24 @@ func (p *Pool) admit(want int, answer *ShareAnswer) {
 	}
 }
 
-// giveSeats makes the node's share of seats: never fewer than are in use there.
-func (p *Pool) giveSeats(me *part, s slice, a ShareAsk, answer *ShareAnswer) {
-	seats := max(s.burst, float64(a.Sits))
+// giveSeats makes the node's share of seats: those in use there, which are never
+// taken away, those that calls wait for, and some of what is free, so that not
+// every call has to ask.
+func (p *Pool) giveSeats(me *part, nodes int, a ShareAsk, answer *ShareAnswer) {
+	_, lent := p.lent(me)
+	free := float64(p.Setting.Burst) - lent
+	need := float64(a.Sits + max(a.Want, 0))
+	more := max(free-need, 0)
+	if nodes > 1 {
+		more = math.Floor(more / float64(2*nodes))
+	}
+	seats := max(min(need+more, free), float64(a.Sits))
 	if seats == 0 {
 		return
 	}
 	me.New = share{Number: a.Number, Burst: seats}
 	answer.Burst, answer.Tokens = seats, seats
-	if has := me.Old; has.Number != 0 && seats >= has.Burst && seats >= math.Floor(s.due) {
+	if seats >= need {
 		answer.Again = renewAfter
 	}
 }

@@ -39,7 +39,7 @@ type ShareAsk struct {
 	Back   float64 // tokens that the node no longer holds, cut from the share of BackOf
 	BackOf uint64
 
-	Demand float64 // calls a second that asked the node for a token lately; of Seats, calls under way or refused
+	Demand float64 // calls a second that asked the node for a token lately
 	Want   int     // calls that wait for the answer
 	Sits   int     // Seats: seats in use, which the node cannot do without
 }

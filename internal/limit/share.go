@@ -17,6 +17,7 @@ import (
 type stake struct {
 	name    string
 	cell    *Cell
+	seats   *Seats // nil: the bucket holds tokens
 	sharing *sharing
 	asked   atomic.Int64 // calls since the newest ask
 	alone   atomic.Int64 // until when the node refuses without asking, as Instant.nanos
@@ -72,13 +73,25 @@ var errRatesAway = errors.New("the database that divides the throttle between no
 // of a share that has ended.
 func (k *stake) refusesAlone(s *Setting, now int64) (Detail, bool) {
 	d := Detail{Rate: s.rate, Wait: Never}
-	if s.rate.PerSecond > 0 && s.rate.Burst > 0 {
+	if (s.rate.PerSecond > 0 || k.seats != nil) && s.rate.Burst > 0 {
 		d.Wait = max(time.Duration(k.alone.Load()-now), 0)
 	}
 	return d, d.Wait > 0
 }
 
-// enter takes a token for a call that found no living share. It waits for an
+// take takes a token, or a seat, of the share.
+func (k *stake) take(now int64) (taken, bool) {
+	if k.seats == nil {
+		return k.cell.take(now)
+	}
+	t := taken{setting: k.cell.setting.Load()}
+	if k.seats.take(now) {
+		t.cell = k.cell
+	}
+	return t, t.cell != nil
+}
+
+// enter takes a token for a call that found no living share, or no free seat. It waits for an
 // answer, no longer than shareWait. What refuses is told in the Detail, or in
 // the error that kept the node from asking.
 func (k *stake) enter(ctx context.Context) (taken, Detail, error) {
@@ -93,13 +106,13 @@ func (k *stake) enter(ctx context.Context) (taken, Detail, error) {
 	f.calls++
 	for {
 		now := k.sharing.now()
-		t, ok := k.cell.take(now)
+		t, ok := k.take(now)
 		if ok {
 			k.leave(f)
 			return t, Detail{}, nil
 		}
 		s := t.setting
-		if !s.ended(now) {
+		if !s.ended(now) && k.seats == nil { // there may be a seat elsewhere
 			k.leave(f)
 			return taken{}, s.refusal(int64(t.before>>tagBits), now), nil
 		}
@@ -209,6 +222,12 @@ func (k *stake) depart(now int64) ShareAsk {
 	if w, s := k.cell.read(); !s.ended(now) {
 		a.Has, a.Tokens = k.part.number, s.tokens(int64(w>>tagBits), now)
 	}
+	if k.seats != nil {
+		a.Seats, a.Sits = true, k.seats.Taken()
+		if lately > 0 {
+			a.Want = max(a.Want, 1-a.Sits) // calls come one after the other
+		}
+	}
 	k.back, k.backOf = 0, 0 // gone with the ask, whether it arrives or not
 	return a
 }
@@ -241,8 +260,11 @@ func (k *stake) arrive(a ShareAnswer, err error) {
 		return
 	}
 	k.replace(portion{f.number, a.Rate, a.Burst, f.sent + int64(a.Life-a.Life/10)}, a.Tokens, now)
-	if a.Version < k.whole.version || k.isClosed() {
+	switch {
+	case k.isClosed(), k.seats == nil && a.Version < k.whole.version:
 		k.end(now)
+	case k.seats != nil && k.seats.Taken() >= k.seats.Limit():
+		k.alone.Store(now + int64(settleAfter))
 	}
 }
 
@@ -250,6 +272,12 @@ func (k *stake) arrive(a ShareAnswer, err error) {
 // keeps, with some more. What there is no room for goes back with the next ask.
 func (k *stake) replace(p portion, tokens float64, now int64) {
 	next, from := k.fit(p), p.number
+	if k.seats != nil {
+		k.seats.limit.Store(min(int64(p.burst), int64(k.whole.rate.Burst)))
+		k.cell.setting.Store(next)
+		k.part = p
+		return
+	}
 	w, old := k.cell.freeze()
 	if !old.ended(now) {
 		tokens += old.tokens(int64(w>>tagBits), now)
@@ -269,7 +297,9 @@ func (k *stake) replace(p portion, tokens float64, now int64) {
 // fit makes the setting of a share; without one, that of a cell that asks.
 func (k *stake) fit(p portion) *Setting {
 	s := &Setting{rate: k.whole.rate, version: k.whole.version, stake: k}
-	if p.rate > 0 {
+	if k.seats != nil {
+		s.end = p.end
+	} else if p.rate > 0 {
 		s.end = p.end
 		s.interval = int64(min(math.Ceil(1e9/p.rate), maxInterval))
 		s.depth = grains(s.interval, uint64(p.burst*grain))
@@ -313,12 +343,24 @@ func (k *stake) edit(whole *Setting, now int64) {
 	}
 	k.alone.Store(0)
 	k.due = now
-	k.end(now)
+	if k.seats == nil {
+		k.end(now)
+		return
+	}
+	k.replace(k.part, 0, now) // who sits stays seated
+	k.sharing.list(k)
 }
 
 // end gives the share back, with the next ask or Renew, and leaves a cell that
-// asks.
+// asks. Seats are kept as long as somebody sits.
 func (k *stake) end(now int64) {
+	if k.seats != nil {
+		k.seats.limit.Store(0)
+		if k.seats.Taken() > 0 {
+			k.replace(k.part, 0, now)
+			return
+		}
+	}
 	if _, s := k.cell.read(); !s.ended(now) && k.backOf == 0 {
 		k.backOf = k.part.number
 	}

@@ -50,22 +50,45 @@ func (l *Limiter) Divides() bool { return l.sharing != nil }
 // before when it was asked for before. A new one has no share yet: its first
 // call asks for one.
 func (l *Limiter) Bucket(name string, s *Setting, now Instant) *Cell {
-	h := l.sharing
-	h.mu.Lock()
-	k := h.stakes[name]
-	if k == nil {
-		k = &stake{name: name, cell: &Cell{}, sharing: h, whole: s}
-		k.cell.setting.Store(k.fit(portion{}))
-		h.stakes[name] = k
-	}
-	h.mu.Unlock()
+	k := l.sharing.stake(name, s, false)
 	k.edit(s, now.nanos())
 	return k.cell
 }
 
+// Seats returns the n seats of this name, which all nodes divide; the same as
+// before when they were asked for before. The highest version counts. A seat is
+// held for as long as its call lasts, and by a node that is out of reach for
+// half a minute: then others may take it.
+func (l *Limiter) Seats(name string, n int, version int64, now Instant) *Seats {
+	s := CompileVersion(Rate{Burst: n}, version)
+	k := l.sharing.stake(name, s, true)
+	k.edit(s, now.nanos())
+	return k.seats
+}
+
+// stake returns the stake of this name; it is made when there is none.
+func (h *sharing) stake(name string, s *Setting, seats bool) *stake {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	k := h.stakes[name]
+	if k == nil {
+		k = &stake{name: name, cell: &Cell{}, sharing: h, whole: s}
+		if seats {
+			k.seats = &Seats{cell: k.cell}
+		}
+		k.cell.setting.Store(k.fit(portion{}))
+		h.stakes[name] = k
+	}
+	return k
+}
+
 // Forget says that a bucket is gone: calls that still reach it are refused. A cell that is not divided needs no such word.
-func (l *Limiter) Forget(c *Cell) {
-	k := c.setting.Load().stake
+func (l *Limiter) Forget(c *Cell) { l.forget(c.setting.Load().stake) }
+
+// ForgetSeats is Forget for seats.
+func (l *Limiter) ForgetSeats(s *Seats) { l.forget(s.stake()) }
+
+func (l *Limiter) forget(k *stake) {
 	if k == nil {
 		return
 	}
@@ -145,7 +168,7 @@ func (k *stake) tend(now int64) (*ShareAsk, []ShareReturn) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	_, s := k.cell.read()
-	used, edited := k.asked.Load() > 0 || k.back >= 1, k.sent != 0 && k.told < k.whole.version
+	used, edited := k.asked.Load() > 0 || k.back >= 1 || k.seats != nil && k.seats.Taken() > 0, k.sent != 0 && k.told < k.whole.version
 	switch {
 	case k.flight != nil:
 		return nil, nil

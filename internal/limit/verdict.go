@@ -22,7 +22,7 @@ type Verdict struct {
 	Outcome Outcome
 	Cell    int    // index into cells, with Throttled
 	Detail  Detail // of the limit that refused; with Granted and a quota, Limit and Used of that
-	Err     error  // with LedgerAway; with Throttled, when a divided bucket could not be asked for
+	Err     error  // with LedgerAway; with Throttled and Crowded, when what nodes divide could not be asked for
 }
 
 // Never as Detail.Wait: no time ends the refusal, only an edit.

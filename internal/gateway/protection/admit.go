@@ -177,6 +177,9 @@ func (g *Guard) admitKey(ctx context.Context, a Admission, account *account, req
 		a.Limit = bucketLimit(&verdict.Detail)
 		return a, refuseThrottle(req, st, m, &a, &verdict, v, t)
 	case limit.Crowded:
+		if verdict.Err != nil {
+			return a, refuseThrottle(req, st, m, &a, &verdict, v, t)
+		}
 		a.Limit = telemetry.Limit{Kind: telemetry.Seats, Most: verdict.Detail.Limit, Used: verdict.Detail.Used}
 		if !req.Trail.On() {
 			return a, keyCrowded

@@ -16,6 +16,8 @@ import (
 //	plan/{plan}/{key}/{api}/{stage}{path}/{VERB}  the plan's entry for a method
 //	stage/{api}/{stage}{path}/{VERB}              the stage's throttle for a method
 //	account                                       the account's throttle
+//
+// The seats of a key, which nodes divide as buckets, are seats/{key}.
 type Bucket struct {
 	Name string
 	Used float64

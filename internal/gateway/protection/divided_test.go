@@ -218,3 +218,36 @@ func TestWhatIsDeletedIsForgotten(t *testing.T) {
 		})
 	}
 }
+
+func TestGuardsDivideTheSeatsOfAKey(t *testing.T) {
+	d := newDivided(t, 3)
+	d.put(1, planOf("plan1", nil, nil), nil)
+	for _, h := range d.nodes {
+		h.PutKeyWithTerms(catalog.APIKey{
+			ID: "key1", Digest: digest(value("key1")), Enabled: true, Tags: map[string]string{catalog.TagMaxConcurrent: "4"},
+		})
+	}
+	var sitting []Admission
+	sit := func(i int) *Refusal {
+		a, r := d.nodes[i].Admit(t.Context(), request("GET", value("key1")), d.stage[i], keyedGet)
+		if r == nil {
+			sitting = append(sitting, a)
+		}
+		return r
+	}
+	for i := range 4 {
+		if r := sit(i % 3); r != nil {
+			t.Fatalf("call %d of 4: %+v", i, r)
+		}
+	}
+	for i := range d.nodes {
+		if r := sit(i); r == nil || r.Cause != telemetry.CauseKeyConcurrency {
+			t.Errorf("a fifth call, on node %d: %+v", i, r)
+		}
+	}
+	sitting[0].Settle(true)
+	d.run(t, time.Second, 0)
+	if r := sit(0); r != nil {
+		t.Errorf("when one has left: %+v", r)
+	}
+}

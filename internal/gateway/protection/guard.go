@@ -143,7 +143,7 @@ func (g *Guard) putKey(id string, digest [32]byte, t *terms) {
 		was = old.terms.Load()
 		before = [2][32]byte{old.digest, was.Previous}
 	}
-	t.seatedLocked(was)
+	g.seatLocked(id, t, was)
 	k := old
 	if k == nil || k.digest != digest {
 		k = &key{id: id, digest: digest}
@@ -172,6 +172,9 @@ func (g *Guard) DeleteKey(id string) {
 		g.forget(k, k.digest)
 		g.forget(k, k.terms.Load().Previous)
 		delete(g.keys, id)
+		if s := k.terms.Load().seats; s != nil {
+			g.limiter.ForgetSeats(s)
+		}
 		for l := k.links.Load(); l != nil; l = l.next {
 			g.abandon(l.account)
 		}

@@ -24,7 +24,7 @@ var (
 )
 
 // compileTerms gives the terms of a key, whose tags it reads; its seats come
-// when it is put: see seatedLocked.
+// when it is put: see seatLocked.
 func compileTerms(k *catalog.APIKey) *terms {
 	t, err := k.Terms()
 	switch {
@@ -38,11 +38,14 @@ func compileTerms(k *catalog.APIKey) *terms {
 	return plainTerms(k.Enabled)
 }
 
-// seatedLocked gives terms with a cap the seats of those that they replace: who
-// sits stays seated when the cap is edited.
-func (t *terms) seatedLocked(old *terms) {
+// seatLocked gives terms with a cap the seats of those that they replace: who
+// sits stays seated when the cap is edited. Where the limiter divides, nodes
+// find each other by the seats' name.
+func (g *Guard) seatLocked(id string, t, old *terms) {
 	switch {
 	case t.MaxConcurrency == 0:
+	case g.limiter.Divides():
+		t.seats = g.limiter.Seats("seats/"+id, t.MaxConcurrency, g.version.Load(), g.now())
 	case old != nil && old.seats != nil:
 		t.seats = old.seats
 		t.seats.SetLimit(t.MaxConcurrency)
