@@ -27,6 +27,7 @@ import (
 type App struct {
 	o     Options
 	clock limit.Clock
+	began time.Time
 
 	store       *store.Store
 	secret      *secret.Secret
@@ -72,7 +73,8 @@ func New(ctx context.Context, o Options) (*App, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	a := &App{o: o, clock: limit.NewClock(), requests: telemetry.NewRequests(), refusals: telemetry.NewRefusals(time.Now()), failed: make(chan error, 4)}
+	began := time.Now()
+	a := &App{o: o, clock: limit.NewClock(), began: began, requests: telemetry.NewRequests(), refusals: telemetry.NewRefusals(began), failed: make(chan error, 4)}
 	for _, build := range []func(context.Context) error{
 		a.loadCertificates, a.openStore, a.loadSecret, a.startLogs, a.buildLimits, a.buildFunctions, a.buildGateway, a.load, a.buildControl, a.bind, a.bindLocal,
 	} {

@@ -96,6 +96,7 @@ func (a *App) buildControl(context.Context) error {
 			backupPath:   only(http.MethodPost, a.serveBackup),
 			codePath:     only(http.MethodGet, a.serveCode),
 			requestsPath: control.RequestsHandler(a.requests),
+			shadowPath:   only(http.MethodGet, a.serveShadow),
 			statsPath:    only(http.MethodGet, serveStats),
 
 			apigateway.KeyRoutes: apigateway.KeyHandler(gatewayAPI),

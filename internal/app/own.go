@@ -11,6 +11,7 @@ const (
 	backupPath   = "/_weir/backup"
 	codePath     = "/_weir/code" // a function's zip, "?sha256=" names which
 	requestsPath = "/_weir/requests"
+	shadowPath   = "/_weir/shadow"
 	statsPath    = "/_weir/stats"
 )
 

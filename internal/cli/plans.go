@@ -23,7 +23,9 @@ func newPlans() *cobra.Command {
 		Short: "List usage plans: rate, burst, quota, stages and number of keys",
 		Long: `List usage plans with what each of their keys may do: calls a second (RATE),
 calls at once (BURST), calls in a calendar period in UTC (QUOTA), and for which
-stages (API id:stage) they count.`,
+stages (API id:stage) they count. Plans in shadow mode (tag weir:shadow) refuse
+nothing: WOULD REFUSE is how many calls they would have, since the server
+started.`,
 		Example: `  weir plans
   weir plans --name ten --json`,
 		Args: cobra.NoArgs,
@@ -54,6 +56,12 @@ type planView struct {
 	Quota  *quotaView  `json:"quota,omitempty"`
 	Stages []planStage `json:"stages"`
 	Keys   int         `json:"keys"`
+	Shadow *planShadow `json:"shadow,omitempty"` // none: the plan is and was not in shadow mode
+}
+
+type planShadow struct {
+	On bool `json:"on"`
+	wouldRefuse
 }
 
 type quotaView struct {
@@ -78,6 +86,12 @@ func (c *connection) plans(ctx context.Context, l *listing) (*planList, error) {
 		out.Plans[i].Keys, err = c.countKeys(ctx, plans[i].Id)
 		return err
 	})
+	shadows := c.shadows(ctx)
+	for i := range out.Plans {
+		if v := shadows[out.Plans[i].ID]; v != nil {
+			out.Plans[i].Shadow = &planShadow{v.On, v.wouldRefuse}
+		}
+	}
 	return out, err
 }
 
@@ -124,7 +138,12 @@ func (v *planList) print(s *screen) {
 		s.printf("no usage plans\n")
 		return
 	}
-	t := newTable(left("ID"), elastic("NAME"), right("RATE"), right("BURST"), left("QUOTA"), right("KEYS"), elastic("STAGES"))
+	columns := []column{left("ID"), elastic("NAME"), right("RATE"), right("BURST"), left("QUOTA"), right("KEYS"), elastic("STAGES")}
+	shadows := slices.ContainsFunc(v.Plans, func(p planView) bool { return p.Shadow != nil })
+	if shadows {
+		columns = slices.Insert(columns, 6, right("WOULD REFUSE"))
+	}
+	t := newTable(columns...)
 	for _, p := range v.Plans {
 		rate, burst, quota := "-", "-", "-"
 		if p.Rate != nil {
@@ -137,8 +156,23 @@ func (v *planList) print(s *screen) {
 		for i, st := range p.Stages {
 			stages[i] = st.APIID + ":" + st.Stage
 		}
-		t.add(text(p.ID), text(p.Name), text(rate), text(burst), text(quota), text(strconv.Itoa(p.Keys)), text(strings.Join(stages, " ")))
+		row := []cell{text(p.ID), text(p.Name), text(rate), text(burst), text(quota), text(strconv.Itoa(p.Keys)), text(strings.Join(stages, " "))}
+		if shadows {
+			row = slices.Insert(row, 6, p.Shadow.cell())
+		}
+		t.add(row...)
 	}
 	t.print(s)
 	v.l.foot(s, v.More)
+}
+
+// cell is how many calls a plan in shadow mode would have refused.
+func (v *planShadow) cell() cell {
+	switch {
+	case v == nil:
+		return text("-")
+	case v.all() > 0 && v.On:
+		return styled(warn, strconv.FormatInt(v.all(), 10))
+	}
+	return text(strconv.FormatInt(v.all(), 10))
 }

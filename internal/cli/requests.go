@@ -24,7 +24,7 @@ type requestsOptions struct {
 	json    bool
 	api     string // API id; "": all
 	key     string // name or id of an API key; "": all
-	verdict string // admitted, refused, missed or broken; "": all
+	verdict string // admitted, refused, missed, broken or shadow; "": all
 	status  string // 429 or 4xx; "": all
 	failed  func() // unless nil, told of the first call that was let in and failed, once its line is shown
 }
@@ -41,14 +41,17 @@ func newRequests() *cobra.Command {
 		Long: `Show the newest requests of callers, a line each: when it came, verb, path, the
 name of its API key, the verdict with its reason, status, and milliseconds. The
 verdict is admitted, refused (no key, too fast, over the quota …), missed (no
-such API, stage or method) or broken (a failure of weir's own).
+such API, stage or method) or broken (a failure of weir's own). Shadow is a call
+that was admitted because its usage plan is in shadow mode, with what would have
+refused it. Why a call was refused, weir explain says.
 
 The server keeps the newest 10,000 in memory; a restart forgets them. Following
 ends with exit code 3 when the server stops.`,
 		Example: `  weir requests
   weir requests --follow
   weir requests --verdict refused --limit 100
-  weir requests --key me --status 429 --json`,
+  weir requests --key me --status 429 --json
+  weir requests --follow --verdict shadow`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			server, err := t.connect(c.Context())
@@ -67,7 +70,7 @@ ends with exit code 3 when the server stops.`,
 	f.BoolVar(&o.json, "json", false, "print JSON, one object a line")
 	f.StringVar(&o.api, "api", "", "only requests to this API, by its id")
 	f.StringVar(&o.key, "key", "", "only requests with this API key, by its name or id")
-	f.StringVar(&o.verdict, "verdict", "", "only this verdict: admitted, refused, missed or broken")
+	f.StringVar(&o.verdict, "verdict", "", "only this verdict: admitted, refused, missed or broken; or shadow: what plans in shadow mode would have refused")
 	f.StringVar(&o.status, "status", "", "only this status, such as 429, or this class, such as 4xx")
 	completeFlag(c, &t, "key", (*connection).keyNames)
 	return c
@@ -205,6 +208,7 @@ func (k *keyNames) name(ctx context.Context, id string) string {
 type shownRequest struct {
 	Time                                               time.Time
 	Method, Path, APIID, Stage, KeyID, Verdict, Reason string
+	Shadow                                             string // cause
 	Status                                             int
 	LatencyNs                                          int64
 	Lost                                               uint64

@@ -45,7 +45,11 @@ func (r *shownRequest) format(s *screen, key string) string {
 		room = max(free-keyRoom, leastPath)
 		fit = func(text string, width int) string { return padTo(cut(text, width), width) }
 	}
-	verdict := fit(clean(strings.TrimSpace(r.Verdict+" "+r.Reason)), verdictWidth)
+	verdict := strings.TrimSpace(r.Verdict + " " + r.Reason)
+	if r.Shadow != "" {
+		verdict = "shadow " + r.Shadow
+	}
+	verdict = fit(clean(verdict), verdictWidth)
 	return fmt.Sprintf("%s %s %s %s %s %6.1f ms",
 		r.Time.Local().Format("15:04:05"), fit(orDash(clean(r.Method)), verbWidth), fit(orDash(clean(r.shortPath())), room),
 		fit(clean(key), keyRoom), s.paint(r.style(), fmt.Sprintf("%s %d", verdict, r.Status)),
@@ -85,6 +89,8 @@ func orDash(text string) string {
 
 func (r *shownRequest) style() style {
 	switch {
+	case r.Shadow != "":
+		return warn
 	case r.Verdict == "admitted" && r.Status < 500:
 		return good
 	case r.Verdict == "refused":

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,7 +26,8 @@ func newUsage() *cobra.Command {
 		Long: `Show for every key of every usage plan what it used in the current period, what
 its quota is and what is left of it, up to the call just made. A plan without a
 quota counts the day. Periods are calendar days, weeks (from Monday) and months
-in UTC.`,
+in UTC. Of keys in a plan that is in shadow mode (tag weir:shadow) WOULD REFUSE is
+how many calls it would have refused since the server started.`,
 		Example: `  weir usage
   weir usage --plan ten-a-day --watch
   weir usage --name reader --json`,
@@ -50,6 +52,8 @@ type usageList struct {
 	More  bool        `json:"more"`
 	l     *listing
 	now   time.Time
+
+	shadows map[string]*shadowView // by plan
 }
 
 // usageView is one key in one plan.
@@ -63,6 +67,8 @@ type usageView struct {
 	Remaining *int64    `json:"remaining,omitempty"` // none: the plan has no quota
 	Period    string    `json:"period"`              // DAY, WEEK or MONTH
 	Ends      time.Time `json:"periodEnd"`
+
+	WouldRefuse *wouldRefuse `json:"wouldRefuse,omitempty"` // none: the plan is and was not in shadow mode
 }
 
 func (c *connection) usage(ctx context.Context, l *listing, ref string, now time.Time) (*usageList, error) {
@@ -77,7 +83,7 @@ func (c *connection) usage(ctx context.Context, l *listing, ref string, now time
 		}
 		plans = []types.UsagePlan{*plan}
 	}
-	out := &usageList{Usage: []usageView{}, l: l, now: now}
+	out := &usageList{Usage: []usageView{}, l: l, now: now, shadows: c.shadows(ctx)}
 	for i := range plans {
 		if l.full(len(out.Usage)) {
 			out.More = true
@@ -119,6 +125,10 @@ func (c *connection) addUsage(ctx context.Context, out *usageList, plan *types.U
 			limit := int64(plan.Quota.Limit)
 			v.Limit, v.Remaining = &limit, &u.Remaining
 		}
+		if shadow := out.shadows[v.PlanID]; shadow != nil {
+			would := shadow.key(ids[i])
+			v.WouldRefuse = &would
+		}
 		out.Usage = append(out.Usage, v)
 	}
 	out.More = out.More || more
@@ -141,6 +151,10 @@ func (v *usageList) print(s *screen) {
 		return
 	}
 	columns := []column{elastic("PLAN"), elastic("KEY"), left("KEY ID"), right("USED"), right("LIMIT"), right("LEFT"), left("PERIOD")}
+	shadows := slices.ContainsFunc(v.Usage, func(u usageView) bool { return u.WouldRefuse != nil })
+	if shadows {
+		columns = append(columns, right("WOULD REFUSE"))
+	}
 	if s.terminal {
 		columns = append(columns, left(""))
 	}
@@ -154,6 +168,13 @@ func (v *usageList) print(s *screen) {
 		row := []cell{
 			text(u.PlanName), text(u.KeyName), text(u.KeyID), text(strconv.FormatInt(u.Used, 10)), text(limit), text(remaining),
 			text(strings.ToLower(u.Period) + ", " + span(u.Ends.Sub(v.now)) + " left"),
+		}
+		if shadows {
+			would := "-"
+			if u.WouldRefuse != nil {
+				would = strconv.FormatInt(u.WouldRefuse.all(), 10)
+			}
+			row = append(row, text(would))
 		}
 		if s.terminal {
 			row = append(row, shown)

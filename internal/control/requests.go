@@ -83,8 +83,10 @@ func parseRequestsQuery(raw string) (requestsQuery, error) {
 			switch text {
 			case "", telemetry.Admitted, telemetry.Refused, telemetry.Missed, telemetry.Broken:
 				ask.filter.Verdict = text
+			case "shadow":
+				ask.filter.Shadow = true
 			default:
-				return ask, fmt.Errorf("verdict: give admitted, refused, missed or broken")
+				return ask, fmt.Errorf("verdict: give admitted, refused, missed, broken, or shadow for what a usage plan in shadow mode would have refused")
 			}
 		case "status":
 			if ask.filter.MinStatus, ask.filter.MaxStatus, err = statusRange(text); err != nil {

@@ -207,6 +207,7 @@ func (x *exchange) report() *telemetry.Record {
 		Verdict:      x.verdict,
 		Reason:       x.reason,
 		Cause:        x.cause,
+		Shadow:       x.admission.Shadow,
 		Limit:        x.admission.Limit,
 		Detail:       x.detail,
 		SourceIP:     x.req.Source,

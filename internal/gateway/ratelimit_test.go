@@ -42,7 +42,8 @@ func TestRateLimitHeaders(t *testing.T) {
 		{time.Second, "200", []string{policy, `RateLimit: "plan-throttle";r=0;t=2, "quota";r=1;t=53999`}},
 		{0, "429", []string{policy, `RateLimit: "plan-throttle";r=0;t=2`, "Retry-After: 2"}}, // the quota was not asked
 		{1500 * time.Millisecond, "200", []string{policy, `RateLimit: "plan-throttle";r=0;t=3, "quota";r=0;t=53998`}},
-		{0, "429", []string{policy, `RateLimit: "plan-throttle";r=0;t=3`, "Retry-After: 3"}},
+		// Too fast and too often: the first is told, and to come back when neither refuses.
+		{0, "429", []string{policy, `RateLimit: "plan-throttle";r=0;t=3, "quota";r=0;t=53998`, "Retry-After: 53998"}},
 		{time.Minute, "429", []string{policy, `RateLimit: "plan-throttle";r=2, "quota";r=0;t=53938`, "Retry-After: 53938"}},
 		{15 * time.Hour, "200", []string{policy, `RateLimit: "plan-throttle";r=1;t=3, "quota";r=2;t=86338`}},
 	}

@@ -21,6 +21,13 @@ func Explain(r *Record, now time.Time) Explanation {
 	case r.Verdict == Admitted && r.Status >= 500:
 		e.What = "The call was let in; what failed is behind the gate, in the integration."
 		e.Do = "Look into the function's log: weir logs."
+	case r.Shadow == CauseLedgerAway:
+		e.Layer, e.What = layerQuota, "The call was let in although its quota could not be asked: a tag of its usage plan says so. It is counted when the ledger is back."
+		e.Do = causes[CauseLedgerAway].do
+	case r.Shadow != 0:
+		told = causes[min(r.Shadow, causeCount-1)]
+		e.Layer, e.What = told.layer, "The call was let in because its usage plan is in shadow mode. It would have been refused: "+told.what
+		e.Do = "Nothing now; the plan refuses such calls once its tag weir:shadow is gone or off."
 	case r.Verdict == Admitted:
 		e.What = "The call was let in, and no limit refused it."
 	case r.Verdict == Broken:

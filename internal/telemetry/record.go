@@ -45,7 +45,8 @@ type Record struct {
 	Verdict      string        `json:"verdict"`          // one of the above
 	Reason       string        `json:"reason,omitempty"` // of a refusal: a gateway response type such as THROTTLED, or what kept it from being a request: MALFORMED_REQUEST …
 	Cause        Cause         `json:"cause,omitzero"`   // of a refusal or a miss: which check it was
-	Limit        Limit         `json:"limit,omitzero"`   // of a refusal by a limit
+	Shadow       Cause         `json:"shadow,omitzero"`  // of a call that was let in only because a tag of its usage plan says so: what would have refused it
+	Limit        Limit         `json:"limit,omitzero"`   // of a refusal by a limit, or with Shadow
 	Detail       string        `json:"detail,omitempty"` // the execution log's sentence, for people
 	SourceIP     netip.Addr    `json:"sourceIp"`
 	UserAgent    string        `json:"userAgent,omitempty"`

@@ -26,12 +26,14 @@ var ErrManyFollowers = errors.New("telemetry: too many follow the requests alrea
 type Filter struct {
 	APIID, KeyID, Verdict string
 	MinStatus, MaxStatus  int
+	Shadow                bool // only what a usage plan in shadow mode would have refused
 }
 
 func (f *Filter) matches(r *Record) bool {
 	return (f.APIID == "" || f.APIID == r.APIID) &&
 		(f.KeyID == "" || f.KeyID == r.KeyID) &&
 		(f.Verdict == "" || f.Verdict == r.Verdict) &&
+		(!f.Shadow || r.Shadow != 0) &&
 		f.MinStatus <= r.Status && (f.MaxStatus == 0 || r.Status <= f.MaxStatus)
 }
 

@@ -159,23 +159,35 @@ func (g *Guard) admitKey(ctx context.Context, a Admission, account *account, req
 		}
 		g.renew(account, t) // first use, or first use after an edit of the plan
 	}
+	if u.rules.manner.shadow {
+		return g.admitShadow(ctx, a, account.plan, u, t, cells, req, st, m, v)
+	}
 	grant, verdict := g.limiter.Take(ctx, cells[:], a.seats, u.meter, g.now())
 	if st.told || u.rules.manner.told {
 		a.standing = standing{
 			told: true, account: g.account, plan: cells[planCell], stage: v.limit.bucket(), entry: t != nil && t.name != "",
-			quota: u.rules.quota, used: verdict.Detail, known: verdict.Outcome == limit.Granted || verdict.Outcome == limit.Exhausted,
+			meter: u.meter, quota: u.rules.quota, used: verdict.Detail, outcome: verdict.Outcome,
 		}
 	}
+	if verdict.Outcome != limit.Granted {
+		return g.refuseKey(a, &verdict, u, t, req, st, m, v)
+	}
+	if req.Trail.On() {
+		req.Trail.Add(succeededLine(st, a.KeyValue))
+	}
+	a.grant = grant
+	if verdict.Err != nil {
+		a.Shadow = telemetry.CauseLedgerAway
+	}
+	return a, nil
+}
+
+// refuseKey refuses a call with a key for the limit that the verdict names.
+func (g *Guard) refuseKey(a Admission, verdict *limit.Verdict, u *use, t *throttle, req *message.Request, st *Stage, m *method, v *verb) (Admission, *Refusal) {
 	switch verdict.Outcome {
-	case limit.Granted:
-		if req.Trail.On() {
-			req.Trail.Add(succeededLine(st, a.KeyValue))
-		}
-		a.grant = grant
-		return a, nil
 	case limit.Throttled:
 		a.Limit = bucketLimit(&verdict.Detail)
-		return a, refuseThrottle(req, st, m, &a, &verdict, v, t)
+		return a, refuseThrottle(req, st, m, &a, verdict, v, t)
 	case limit.Crowded:
 		if verdict.Err != nil {
 			return a, refuseThrottle(req, st, m, &a, &verdict, v, t)

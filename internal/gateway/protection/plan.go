@@ -2,6 +2,7 @@ package protection
 
 import (
 	"reflect"
+	"sync"
 	"sync/atomic"
 
 	"weir/internal/catalog"
@@ -14,6 +15,8 @@ type plan struct {
 	rules atomic.Pointer[rules] // never nil; covers no stage until the plan is known
 
 	left map[string]*account // unlinked, by key id; guarded by Guard.mu
+
+	shadows sync.Map // *shadow by key id, of keys of which shadow mode would have refused something
 }
 
 // rules is what a plan says. Immutable.
@@ -58,7 +61,7 @@ func (g *Guard) compileRulesLocked(c catalog.UsagePlan, old *rules) *rules {
 	}
 	if c.Quota != nil {
 		period, _ := limit.ParsePeriod(c.Quota.Period)
-		r.quota = &limit.Quota{Limit: c.Quota.Limit, Offset: c.Quota.Offset, Period: period}
+		r.quota = &limit.Quota{Limit: c.Quota.Limit, Offset: c.Quota.Offset, Period: period, OpenWhenAway: m.openWhenAway}
 	}
 	for _, s := range c.APIStages {
 		name := stageName(s.APIID, s.Stage)

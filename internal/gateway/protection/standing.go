@@ -16,9 +16,10 @@ type standing struct {
 	plan    *limit.Cell
 	stage   *limit.Cell
 	entry   bool // plan is the bucket of the plan's entry for the method
+	meter   *limit.Meter
 	quota   *limit.Quota
-	used    limit.Detail // of the quota, by the decision
-	known   bool         // used says something
+	outcome limit.Outcome
+	used    limit.Detail // of the quota, when the outcome is Granted or Exhausted
 }
 
 // Policy is one limit that holds for a call, in the terms of the RateLimit
@@ -77,21 +78,30 @@ func bucketPolicy(name string, l limit.Level) Policy {
 	return p
 }
 
+// quotaPolicy tells of the quota: as the decision found it, or, when it did not
+// come to that, as far as it is known without asking.
 func (s *standing) quotaPolicy(now limit.Instant) Policy {
 	day := limit.DayOf(now.Wall)
 	p := Policy{
 		Name: telemetry.CauseQuota.String(), Quota: max(s.quota.Limit, 0), Left: -1,
 		Window: int64(s.quota.Period.End(day)-s.quota.Period.Start(day)) * 24 * 60 * 60,
 	}
-	if !s.known {
+	d := &s.used
+	k, known := limit.Known{Limit: d.Limit, Left: max(d.Limit-d.Used, 0), EndsIn: d.EndsIn}, d.EndsIn > 0
+	switch {
+	case s.outcome == limit.Exhausted:
+		k.Left = 0
+	case s.outcome != limit.Granted:
+		k, known = s.meter.Known(now)
+	}
+	if !known {
 		return p
 	}
-	p.Quota, p.Left = s.used.Limit, max(s.used.Limit-s.used.Used, 0)
-	ends := max(s.quota.Period.End(day).Time().Sub(now.Wall), 0)
-	if p.Reset = seconds(ends); p.Left == 0 {
-		p.wait = ends
+	p.Quota, p.Left, p.Reset = k.Limit, k.Left, seconds(k.EndsIn)
+	if p.Left == 0 {
+		p.wait = k.EndsIn
 	}
-	if s.used.Wait == limit.Never {
+	if s.quota.Limit <= 0 {
 		p.Reset, p.wait = 0, limit.Never
 	}
 	return p
@@ -105,8 +115,10 @@ func (a *Admission) RetryAfter(policies []Policy) (after int64, ok bool) {
 	if wait == 0 {
 		return 0, false
 	}
-	for _, p := range policies { // it is told by one, and others may refuse as well
-		wait = max(wait, p.wait)
+	for _, p := range policies { // one limit refused, and others may refuse as well
+		if p.Name != telemetry.CauseQuota.String() || a.Limit.Kind != telemetry.Quota {
+			wait = max(wait, p.wait)
+		}
 	}
 	if wait == limit.Never {
 		return 0, false
