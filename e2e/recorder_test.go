@@ -83,12 +83,6 @@ type tally struct {
 	odd      []string         // answers that nothing explains
 }
 
-// What a gate says of a call that it does not let in for a limit.
-const (
-	tooMany  = `{"message":"Too Many Requests"}`
-	exceeded = `{"message":"Limit Exceeded"}`
-)
-
 // call makes one call with a key and records what came of it.
 func (r *recorder) call(ctx context.Context, client *http.Client, gateway string, k *keyed) (status int, body string) {
 	start := time.Now()
