@@ -190,7 +190,7 @@ func (g *Guard) refuseKey(a Admission, verdict *limit.Verdict, u *use, t *thrott
 		return a, refuseThrottle(req, st, m, &a, verdict, v, t)
 	case limit.Crowded:
 		if verdict.Err != nil {
-			return a, refuseThrottle(req, st, m, &a, &verdict, v, t)
+			return a, refuseThrottle(req, st, m, &a, verdict, v, t)
 		}
 		a.Limit = telemetry.Limit{Kind: telemetry.Seats, Most: verdict.Detail.Limit, Used: verdict.Detail.Used}
 		if !req.Trail.On() {
