@@ -6,24 +6,28 @@ import "context"
 // does not stand in the way of a spend for long.
 const flushBatch = 1000
 
-// tally names what is to be recorded together: calls of an account on a day,
-// and of which lease.
+// tallies is what is to be recorded, by account.
+type tallies map[*Account][]tally
+
+// tally is a number of calls on a day, and how much less is held since a day.
 type tally struct {
-	account    *Account
-	day, lease Day
+	day, lease     Day
+	calls, release int64
 }
 
-// sum is a tally's calls, and how much less is held.
-type sum struct{ calls, release int64 }
-
-type tallies map[tally]sum
-
-func (t tallies) add(at tally, calls, release int64) {
-	if calls == 0 && release == 0 {
+func (t tallies) add(a *Account, more tally) {
+	if more.calls == 0 && more.release == 0 {
 		return
 	}
-	s := t[at]
-	t[at] = sum{s.calls + calls, s.release + release}
+	of := t[a]
+	for i := range of {
+		if of[i].day == more.day && of[i].lease == more.lease {
+			of[i].calls += more.calls
+			of[i].release += more.release
+			return
+		}
+	}
+	t[a] = append(of, more)
 }
 
 // Tend is called once a second: it gives back leases that nobody spends and
@@ -78,31 +82,68 @@ func (l *Limiter) flush(ctx context.Context, visit func(*Limiter, *Meter)) error
 		return ctx.Err()
 	}
 	l.sweep(visit)
-	if l.batch.Seq != 0 {
-		// Brought as it was, so that the ledger knows it again if it got through.
-		if err := l.bring(ctx); err != nil {
-			return err
-		}
-	}
 	l.mu.Lock()
 	all := l.overdue
 	l.overdue = tallies{}
 	l.mu.Unlock()
-	counts := merge(all)
-	for len(counts) > 0 {
-		n := min(len(counts), flushBatch)
-		err := l.record(ctx, Batch{Counts: counts[:n]})
-		counts = counts[n:]
-		if err != nil {
-			l.mu.Lock()
-			for _, c := range counts {
-				l.overdue.add(tally{&c.Account, c.Day, c.Lease}, c.Calls, c.Release)
-			}
-			l.mu.Unlock()
-			return err
-		}
+	return l.recordAll(ctx, all)
+}
+
+// settle records what there is of one meter: the ledger has to know of it
+// before it is asked. While nothing is, it costs no transaction.
+func (l *Limiter) settle(ctx context.Context, m *Meter) error {
+	select {
+	case <-l.flushing:
+		defer func() { l.flushing <- struct{}{} }()
+	case <-ctx.Done():
+		return ctx.Err()
 	}
+	l.mu.Lock()
+	l.collectLocked(m)
+	one := tallies{}
+	if of := l.overdue[m.account]; of != nil {
+		one[m.account] = of
+		delete(l.overdue, m.account)
+	}
+	l.mu.Unlock()
+	if err := l.recordAll(ctx, one); err != nil {
+		return err
+	}
+	m.set(func(w word) word {
+		if usedOf(w) == 0 {
+			w &^= owing
+		}
+		return w
+	})
 	return nil
+}
+
+// recordAll records the batch whose outcome is not known, if there is one, and
+// then all. What it does not get to is overdue again.
+func (l *Limiter) recordAll(ctx context.Context, all tallies) (err error) {
+	counts := merge(all)
+	if l.batch.Seq != 0 {
+		// Brought as it was, so that the ledger knows it again if it got through.
+		err = l.bring(ctx)
+	}
+	for len(counts) > 0 && err == nil {
+		n := min(len(counts), flushBatch)
+		err = l.record(ctx, Batch{Counts: counts[:n]})
+		counts = counts[n:]
+	}
+	if len(counts) == 0 {
+		return err
+	}
+	owner := make(map[Account]*Account, len(all))
+	for a := range all {
+		owner[*a] = a
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range counts {
+		l.overdue.add(owner[c.Account], tally{c.Day, c.Lease, c.Calls, c.Release})
+	}
+	return err
 }
 
 // record brings a new batch.
@@ -131,16 +172,18 @@ func merge(all tallies) []Count {
 	}
 	at := make(map[key]int, len(all))
 	counts := make([]Count, 0, len(all))
-	for t, s := range all {
-		k := key{*t.account, t.day, t.lease}
-		i, seen := at[k]
-		if !seen {
-			i = len(counts)
-			at[k] = i
-			counts = append(counts, Count{Account: k.account, Day: k.day, Lease: k.lease})
+	for a, of := range all {
+		for _, t := range of {
+			k := key{*a, t.day, t.lease}
+			i, seen := at[k]
+			if !seen {
+				i = len(counts)
+				at[k] = i
+				counts = append(counts, Count{Account: k.account, Day: k.day, Lease: k.lease})
+			}
+			counts[i].Calls += t.calls
+			counts[i].Release += t.release
 		}
-		counts[i].Calls += s.calls
-		counts[i].Release += s.release
 	}
 	return counts
 }
@@ -219,7 +262,7 @@ func (l *Limiter) resizeLocked(m *Meter, w word, s *state) {
 			return
 		}
 		if m.word.CompareAndSwap(w, w-word(surplus)<<heldShift) {
-			l.overdue.add(tally{m.account, s.start, s.lease}, 0, surplus)
+			l.overdue.add(m.account, tally{s.start, s.lease, 0, surplus})
 			return
 		}
 	}

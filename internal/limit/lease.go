@@ -67,20 +67,18 @@ func (m *Meter) claim() (ahead int64, ok bool) {
 }
 
 // charge decides on a call by m's quota: from what is held, or by asking.
-func (l *Limiter) charge(ctx context.Context, m *Meter, q *Quota, now Instant) Verdict {
-	mono := now.nanos()
-	d, low, ok := m.spend(q, mono)
-	if !ok {
-		return l.spend(ctx, m, q, now)
+func (l *Limiter) charge(ctx context.Context, m *Meter, q *Quota, now Instant, v *Verdict) {
+	low, ok := m.spend(q, now.nanos(), &v.Detail)
+	switch {
+	case !ok:
+		*v = l.spend(ctx, m, q, now)
+	case low:
+		l.fetch(m, q, now.nanos())
 	}
-	if low {
-		l.fetch(m, q, mono)
-	}
-	return Verdict{Outcome: Granted, Detail: d}
 }
 
 // spend decides on a call that m does not hold: it asks the ledger.
-func (l *Limiter) spend(ctx context.Context, m *Meter, q *Quota, now Instant) Verdict {
+func (l *Limiter) spend(ctx context.Context, m *Meter, q *Quota, now Instant) (v Verdict) {
 	mono := now.nanos()
 	l.prepare(m, q, mono)
 	ahead, mine := m.claim()
@@ -89,8 +87,8 @@ func (l *Limiter) spend(ctx context.Context, m *Meter, q *Quota, now Instant) Ve
 		return Verdict{Outcome: Granted, Detail: Detail{Limit: a.Limit, Used: a.Used, EndsIn: a.EndsIn}}
 	}
 	// What is held is spent first, also what came just now by another's fetch.
-	if d, _, ok := m.spend(q, mono); ok {
-		return Verdict{Outcome: Granted, Detail: d}
+	if _, ok := m.spend(q, mono, &v.Detail); ok {
+		return v
 	}
 	switch {
 	case err != nil && q.OpenWhenAway:
@@ -117,7 +115,8 @@ func (l *Limiter) Observe(ctx context.Context, m *Meter, now Instant) Verdict {
 	d, is := m.refuses(q, mono)
 	v := Verdict{Outcome: Exhausted, Detail: d}
 	if !is {
-		v = l.charge(ctx, m, q, now)
+		v = Verdict{}
+		l.charge(ctx, m, q, now, &v)
 	}
 	if v.Outcome != Granted {
 		l.count(m, DayOf(now.Wall), mono)
@@ -174,14 +173,7 @@ func (l *Limiter) answer(ctx context.Context, m *Meter, a Ask) (Answer, error) {
 	defer cancel()
 	w, _ := m.read()
 	if w&owing != 0 {
-		if err = l.Flush(bounded); err == nil {
-			m.set(func(w word) word {
-				if usedOf(w) == 0 {
-					w &^= owing
-				}
-				return w
-			})
-		}
+		err = l.settle(bounded, m)
 	}
 	var out Answer
 	if err == nil {
@@ -197,7 +189,7 @@ func (l *Limiter) answer(ctx context.Context, m *Meter, a Ask) (Answer, error) {
 func (l *Limiter) learnLocked(m *Meter, q *Quota, a Answer, asked, calls, ahead, mono int64) {
 	if m.quota.Load() != q || l.recalls.Load() != asked {
 		if a.Held > 0 {
-			l.overdue.add(tally{m.account, a.Day, a.Lease}, 0, a.Held)
+			l.overdue.add(m.account, tally{a.Day, a.Lease, 0, a.Held})
 			m.set(func(w word) word { return w | owing })
 		}
 		return
@@ -255,13 +247,13 @@ func (l *Limiter) installLocked(m *Meter, to *state, a Answer) {
 				held = 0
 			} else if s.stateKey != to.stateKey {
 				// Of another period, or held since another day.
-				l.overdue.add(tally{m.account, s.start, s.lease}, 0, held)
+				l.overdue.add(m.account, tally{s.start, s.lease, 0, held})
 				held = 0
 			}
 		}
 		held += a.Held
 		if held > mostHeld {
-			l.overdue.add(tally{m.account, a.Day, a.Lease}, 0, held-mostHeld)
+			l.overdue.add(m.account, tally{a.Day, a.Lease, 0, held - mostHeld})
 			held = mostHeld
 		}
 		// Neither left nor held by others: used, or held here.
@@ -279,7 +271,7 @@ func (l *Limiter) dropLocked(m *Meter, over bool) {
 		}
 		l.bookLocked(m, w, s)
 		if held := heldOf(w); s.kind == leased && held > 0 {
-			l.overdue.add(tally{m.account, s.start, s.lease}, 0, held)
+			l.overdue.add(m.account, tally{s.start, s.lease, 0, held})
 			if !over {
 				w |= owing
 			}
@@ -308,9 +300,9 @@ func (l *Limiter) bookLocked(m *Meter, w word, s *state) {
 	switch {
 	case used == 0:
 	case s.kind == leased:
-		l.overdue.add(tally{m.account, s.dayAt(l.mono(s)), s.lease}, used, used)
+		l.overdue.add(m.account, tally{s.dayAt(l.mono(s)), s.lease, used, used})
 	default:
-		l.overdue.add(tally{m.account, s.dayAt(l.mono(s)), 0}, used, 0)
+		l.overdue.add(m.account, tally{s.dayAt(l.mono(s)), 0, used, 0})
 	}
 }
 

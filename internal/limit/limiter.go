@@ -108,7 +108,7 @@ func (g *Grant) Held() bool { return g.held }
 // Take waits for the ledger only when the meter has a quota of which it holds
 // nothing and that is not known to be used up; ctx ends that wait, two seconds
 // at the latest. It keeps neither cells nor ctx.
-func (l *Limiter) Take(ctx context.Context, cells []*Cell, seats *Seats, m *Meter, now Instant) (Grant, Verdict) {
+func (l *Limiter) Take(ctx context.Context, cells []*Cell, seats *Seats, m *Meter, now Instant) (_ Grant, v Verdict) {
 	mono := now.nanos()
 	var quota *Quota
 	if m != nil {
@@ -140,7 +140,7 @@ func (l *Limiter) Take(ctx context.Context, cells []*Cell, seats *Seats, m *Mete
 	case quota == nil:
 		l.count(m, DayOf(now.Wall), mono)
 	default:
-		if v = l.charge(ctx, m, quota, now); v.Outcome != Granted {
+		if l.charge(ctx, m, quota, now, &v); v.Outcome != Granted {
 			if seats != nil {
 				seats.giveBack()
 			}

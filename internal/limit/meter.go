@@ -196,19 +196,19 @@ func (m *Meter) refuses(q *Quota, mono int64) (d Detail, is bool) {
 	return s.refusal(m, mono), true
 }
 
-// spend takes one of the calls that are held. low says that it is time to fetch
-// more.
-func (m *Meter) spend(q *Quota, mono int64) (d Detail, low, ok bool) {
+// spend takes one of the calls that are held, and tells how the quota stands
+// then. low says that it is time to fetch more.
+func (m *Meter) spend(q *Quota, mono int64, d *Detail) (low, ok bool) {
 	for {
 		w, s := m.read()
 		if w < oneHeld || s.kind != leased || s.quota != q || mono >= s.until || usedOf(w) == mostUsed {
-			return d, false, false
+			return false, false
 		}
 		next := w - oneHeld + oneUsed
 		if m.word.CompareAndSwap(w, next) {
 			held := heldOf(next)
-			d = Detail{Limit: s.limit(m), Used: int64(m.top.Load()) - held, EndsIn: time.Duration(s.ends - mono)}
-			return d, held < lowWater(next) && next&(fetching|dry) == 0, true
+			d.Limit, d.Used, d.EndsIn = s.limit(m), int64(m.top.Load())-held, time.Duration(s.ends-mono)
+			return held < lowWater(next) && next&(fetching|dry) == 0, true
 		}
 	}
 }
