@@ -174,8 +174,6 @@ const (
 	notAllowed   = `{"Message":"User is not authorized to access this resource"}`
 	noMessage    = `{"message":null}`
 	forbidden    = `{"message":"Forbidden"}`
-	tooMany      = `{"message":"Too Many Requests"}`
-	exceeded     = `{"message":"Limit Exceeded"}`
 )
 
 // TestLambdaAuthorizers: every outcome of both types, and what the function

@@ -43,7 +43,7 @@ func parseAnswer(payload []byte) (*answer, error) {
 		case "usageIdentifierKey":
 			said.key = value
 		default:
-			return fmt.Errorf("Unrecognized field %.100q , not marked as ignorable", name) //nolint:staticcheck // AWS's words
+			return fmt.Errorf("Unrecognized field %.100q , not marked as ignorable", name) // AWS's words
 		}
 		return nil
 	})

@@ -167,7 +167,7 @@ func functionOf(uri string) (string, error) {
 	_, rest, ok := strings.Cut(uri, "/functions/")
 	name, ends := strings.CutSuffix(rest, "/invocations")
 	if !ok || !ends || name == "" || strings.ContainsAny(name, "/ ${}") {
-		return "", fmt.Errorf("Invalid Lambda function URI %s", uri) //nolint:staticcheck // AWS's words
+		return "", fmt.Errorf("Invalid Lambda function URI %s", uri) // AWS's words
 	}
 	return name, nil
 }
