@@ -174,6 +174,8 @@ const (
 	notAllowed   = `{"Message":"User is not authorized to access this resource"}`
 	noMessage    = `{"message":null}`
 	forbidden    = `{"message":"Forbidden"}`
+	tooMany      = `{"message":"Too Many Requests"}`
+	exceeded     = `{"message":"Limit Exceeded"}`
 )
 
 // TestLambdaAuthorizers: every outcome of both types, and what the function
