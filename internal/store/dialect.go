@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -41,6 +42,10 @@ type dialect struct {
 	sound func(c *session) error
 	// decided says that an error of COMMIT means that nothing was committed.
 	decided func(err error) bool
+	// kept says why a COMMIT without an error may yet be lost.
+	kept func(c *session) error
+	// hangUp ends a connection without waiting long for the other side.
+	hangUp func(c *session)
 }
 
 var sqliteDialect = dialect{
@@ -58,6 +63,8 @@ var sqliteDialect = dialect{
 	lost:     func(*session, error) bool { return false },
 	sound:    func(*session) error { return nil },
 	decided:  func(error) bool { return true },
+	kept:     func(*session) error { return nil },
+	hangUp:   func(*session) {},
 }
 
 // In PostgreSQL all text is BYTEA: it compares byte by byte whatever the
@@ -84,6 +91,14 @@ var postgresDialect = dialect{
 		// that waits for its standby is ended so.
 		var answer *pgconn.PgError
 		return errors.As(err, &answer) && answer.SeverityUnlocalized == "ERROR"
+	},
+	kept: keptByStandby,
+	hangUp: func(c *session) {
+		_ = c.raw(func(conn *pgx.Conn) error {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			defer cancel()
+			return conn.Close(ctx)
+		})
 	},
 }
 
@@ -188,6 +203,29 @@ func soundTransaction(c *session) error {
 	return c.raw(func(conn *pgx.Conn) error {
 		if conn.PgConn().TxStatus() != 'T' {
 			return errors.New("store: a statement of the transaction failed")
+		}
+		return nil
+	})
+}
+
+// A server that waits for its standby to keep a commit, and is told to wait no
+// longer, answers that all is well, with a warning. It is noted on the
+// connection by noteWarning.
+const warned = "warned"
+
+func noteWarning(conn *pgconn.PgConn, n *pgconn.Notice) {
+	if n.SeverityUnlocalized == "WARNING" {
+		conn.CustomData()[warned] = n.Message
+	}
+}
+
+func keptByStandby(c *session) error {
+	return c.raw(func(conn *pgx.Conn) error {
+		data := conn.PgConn().CustomData()
+		message, is := data[warned]
+		delete(data, warned)
+		if is {
+			return fmt.Errorf("the server warns: %v", message)
 		}
 		return nil
 	})

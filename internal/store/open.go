@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"weir/internal/limit"
 )
 
 // What a data folder holds: the database, and a folder of function code.
@@ -74,9 +76,9 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 		lock.Close()
 		return nil, err
 	}
-	s.spends = newTogether(s.ledger, s.closing, s.spend)
+	s.spends = newTogether(s.ledger, s.closing, func(limit.Ask) int { return 1 }, s.spend)
 	if s.cluster != nil {
-		s.cluster.rates = newTogether(s.cluster.divides, s.closing, s.divide)
+		s.cluster.rates = newTogether(s.cluster.divides, s.closing, ratesCall.size, s.divide)
 		s.cluster.running.Go(s.beat)
 	}
 	return s, nil

@@ -27,7 +27,7 @@ const (
 	lockWait = 10 * time.Second
 	// A node that stops in the middle of a transaction (paused, cut off) holds
 	// its locks no longer than this.
-	ledgerPause = time.Second
+	ledgerPause = 1500 * time.Millisecond
 	updatePause = 8 * time.Second
 
 	oldestPostgres = 130000
@@ -50,7 +50,10 @@ func pgConfig(database string) (*pgx.ConnConfig, error) {
 	if c.ValidateConnect == nil && severalHosts(c) {
 		c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
+	c.OnNotice = noteWarning
 	for name, value := range map[string]string{
+		// To end a COMMIT that waits for a standby would not take it back.
+		"statement_timeout":  "0",
 		"search_path":        "weir",
 		"synchronous_commit": "on",
 		"jit":                "off",

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -265,6 +266,49 @@ func TestUnknownCommit(t *testing.T) {
 	eventually(t, "the commit", func() bool { return count(t, look, "SELECT count(*) FROM weir.change") > before })
 	link.Resume()
 	eventually(t, "the node acts by what is stored", func() bool { return (*m.apis.Load())["a"] == "there" })
+}
+
+// TestStandbyIsNotWaitedFor: a commit that waited for a standby and was told to
+// wait no longer is on this server only, and not acknowledged.
+func TestStandbyIsNotWaitedFor(t *testing.T) {
+	p := storetest.SharedPostgres(t)
+	database := newDatabase(t)
+	m := follow(t, database)
+	look, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer look.Close(context.Background())
+	defer func() {
+		p.Exec(t, database, "ALTER SYSTEM RESET synchronous_standby_names")
+		p.Exec(t, database, "SELECT pg_reload_conf()")
+	}()
+	p.Exec(t, database, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+	p.Exec(t, database, "SELECT pg_reload_conf()")
+	result := make(chan error, 1)
+	var last atomic.Int64
+	go func() { // again, until the server's process has heard of the setting
+		for {
+			err := m.Update(context.Background(), func(tx *store.Tx) error {
+				return store.Put(tx, catalog.RestAPI{ID: "a", Name: fmt.Sprint(last.Add(1))})
+			})
+			if err != nil {
+				result <- err
+				return
+			}
+		}
+	}()
+	eventually(t, "the commit waits no longer", func() bool {
+		count(t, look, "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+		select {
+		case err = <-result:
+			return true
+		default:
+			return false
+		}
+	})
+	contains(t, err.Error(), "may have done it", "synchronous replication")
+	eventually(t, "the node acts by what is stored", func() bool { return (*m.apis.Load())["a"] == fmt.Sprint(last.Load()) })
 }
 
 // TestUnknownBatch loses the connection while a batch is committed: the same

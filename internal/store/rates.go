@@ -20,18 +20,32 @@ type ratesCall struct {
 	back []limit.ShareReturn
 }
 
+func (c ratesCall) size() int { return len(c.asks) + len(c.back) }
+
 var errAlone = errors.New("store: buckets are divided in PostgreSQL only")
 
 // Share implements limit.Rates. Calls that wait at the same time are committed
 // together. With SQLite there is nobody to share with, and it is an error.
 func (s *Store) Share(ctx context.Context, asks []limit.ShareAsk) ([]limit.ShareAnswer, error) {
-	return s.shareOrReturn(ctx, ratesCall{asks: asks})
+	var answers []limit.ShareAnswer
+	for part := range slices.Chunk(asks, maxGroup) {
+		some, err := s.shareOrReturn(ctx, ratesCall{asks: part})
+		if err != nil {
+			return nil, err
+		}
+		answers = append(answers, some...)
+	}
+	return answers, nil
 }
 
 // Return implements limit.Rates.
 func (s *Store) Return(ctx context.Context, back []limit.ShareReturn) error {
-	_, err := s.shareOrReturn(ctx, ratesCall{back: back})
-	return err
+	for part := range slices.Chunk(back, maxGroup) {
+		if _, err := s.shareOrReturn(ctx, ratesCall{back: part}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Store) shareOrReturn(ctx context.Context, c ratesCall) ([]limit.ShareAnswer, error) {

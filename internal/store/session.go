@@ -119,6 +119,7 @@ func (c *session) close() error {
 	if c.db == nil {
 		return nil
 	}
+	c.hangUp(c)
 	for _, st := range c.prepared {
 		st.Close()
 	}
@@ -270,10 +271,15 @@ func (c *session) transact(fn func() error) error {
 		return err
 	}
 	err := c.exec("COMMIT")
-	switch {
-	case err == nil:
+	if err == nil {
 		over = true
-		return nil
+		if err = c.kept(c); err == nil {
+			return nil
+		}
+	}
+	switch {
+	case over:
+		return &errUnknown{err}
 	case c.decided(err):
 		return fmt.Errorf("store: nothing was committed: %w", err)
 	}
@@ -285,7 +291,7 @@ func (c *session) transact(fn func() error) error {
 type errUnknown struct{ err error }
 
 func (e *errUnknown) Error() string {
-	return "store: the database went away while it committed, and may have done it: look before you do it again: " + e.err.Error()
+	return "store: the database did not say whether it has committed this, and may have done it: look before you do it again: " + e.err.Error()
 }
 func (e *errUnknown) Unwrap() error { return e.err }
 

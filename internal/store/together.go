@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// maxGroup bounds how many calls share one commit, and so how long the first of
-// them waits.
+// maxGroup bounds what shares one commit, and so how long the first of those who
+// wait does, and how many locks of the database one transaction takes.
 const maxGroup = 256
 
 // together commits calls that wait at the same time in one transaction. run
@@ -15,6 +15,7 @@ const maxGroup = 256
 type together[Q, A any] struct {
 	lane    *lane
 	run     func(*session, []Q) ([]A, error)
+	size    func(Q) int // of a question, in parts of maxGroup
 	closing <-chan struct{}
 
 	calls chan *call[Q, A] // not buffered: those who wait are its senders
@@ -33,8 +34,8 @@ type call[Q, A any] struct {
 
 // newTogether makes a group and serves it until closing is closed and what has
 // begun is done: ended is closed then.
-func newTogether[Q, A any](l *lane, closing <-chan struct{}, run func(*session, []Q) ([]A, error)) *together[Q, A] {
-	g := &together[Q, A]{lane: l, run: run, closing: closing, calls: make(chan *call[Q, A]), ended: make(chan struct{})}
+func newTogether[Q, A any](l *lane, closing <-chan struct{}, size func(Q) int, run func(*session, []Q) ([]A, error)) *together[Q, A] {
+	g := &together[Q, A]{lane: l, run: run, size: size, closing: closing, calls: make(chan *call[Q, A]), ended: make(chan struct{})}
 	go g.serve()
 	return g
 }
@@ -85,14 +86,16 @@ func (g *together[Q, A]) serve() {
 
 // gather adds whoever waits and leaves out who has given up.
 func (g *together[Q, A]) gather(group []*call[Q, A]) []*call[Q, A] {
+	size := g.size(group[0].question)
 	if !group[0].taken.CompareAndSwap(false, true) {
-		group = group[:0]
+		group, size = group[:0], 0
 	}
-	for len(group) < maxGroup {
+	for size < maxGroup {
 		select {
 		case c := <-g.calls:
 			if c.taken.CompareAndSwap(false, true) {
 				group = append(group, c)
+				size += g.size(c.question)
 			}
 		default:
 			return group
