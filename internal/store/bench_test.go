@@ -15,9 +15,23 @@ import (
 	"weir/internal/store"
 )
 
-func BenchmarkUpdate(b *testing.B) {
-	s := open(b, b.TempDir())
-	b.ReportAllocs()
+// onBoth runs a benchmark on SQLite and on PostgreSQL.
+func onBoth(b *testing.B, run func(b *testing.B, s *store.Store)) {
+	b.Run("SQLite", func(b *testing.B) {
+		s := open(b, b.TempDir())
+		b.ReportAllocs()
+		run(b, s)
+	})
+	b.Run("PostgreSQL", func(b *testing.B) {
+		s := onPostgres(b)
+		b.ReportAllocs()
+		run(b, s)
+	})
+}
+
+func BenchmarkUpdate(b *testing.B) { onBoth(b, updates) }
+
+func updates(b *testing.B, s *store.Store) {
 	for i := 0; b.Loop(); i++ {
 		err := s.Update(context.Background(), func(tx *store.Tx) error {
 			return store.Put(tx, catalog.UsagePlan{ID: "p", Description: fmt.Sprint(i)})
@@ -28,53 +42,75 @@ func BenchmarkUpdate(b *testing.B) {
 	}
 }
 
-func BenchmarkSpendAlone(b *testing.B) {
-	s := open(b, b.TempDir())
-	b.ReportAllocs()
-	for b.Loop() {
-		if out, err := s.Spend(context.Background(), ask(limit.Account{PlanID: "plan", KeyID: "key"}, 1<<40)); !out.OK || err != nil {
-			b.Fatal(out, err)
+// BenchmarkUpdateOfThree is an Update on one of three nodes.
+func BenchmarkUpdateOfThree(b *testing.B) {
+	database := newDatabase(b)
+	for range 2 {
+		follow(b, database)
+	}
+	updates(b, follow(b, database).Store)
+}
+
+// BenchmarkHearing is the time from the beginning of an Update until another
+// node has published it.
+func BenchmarkHearing(b *testing.B) {
+	database := newDatabase(b)
+	one, two := follow(b, database), follow(b, database)
+	for i := 0; b.Loop(); i++ {
+		name := fmt.Sprint(i)
+		one.put(b, catalog.RestAPI{ID: "a", Name: name})
+		for (*two.apis.Load())["a"] != name {
+			time.Sleep(50 * time.Microsecond)
 		}
 	}
 }
 
-func BenchmarkSpend64(b *testing.B) {
-	s := open(b, b.TempDir())
-	var n atomic.Int64
-	b.ReportAllocs()
-	b.SetParallelism(32) // times GOMAXPROCS
-	b.RunParallel(func(pb *testing.PB) {
-		a := limit.Account{PlanID: "plan", KeyID: fmt.Sprint("key", n.Add(1))}
-		for pb.Next() {
-			if out, err := s.Spend(context.Background(), ask(a, 1<<40)); !out.OK || err != nil {
-				b.Error(out, err)
-				return
+func BenchmarkSpendAlone(b *testing.B) {
+	onBoth(b, func(b *testing.B, s *store.Store) {
+		for b.Loop() {
+			if out, err := s.Spend(context.Background(), ask(limit.Account{PlanID: "plan", KeyID: "key"}, 1<<40)); !out.OK || err != nil {
+				b.Fatal(out, err)
 			}
 		}
 	})
 }
 
-func BenchmarkView(b *testing.B) {
-	s := open(b, b.TempDir())
-	if err := s.Update(context.Background(), func(tx *store.Tx) error { return store.Put(tx, catalog.RestAPI{ID: "a"}) }); err != nil {
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		err := s.View(context.Background(), func(tx *store.Tx) error {
-			_, _, err := store.Get[catalog.RestAPI](tx, "a")
-			return err
+func BenchmarkSpend64(b *testing.B) {
+	onBoth(b, func(b *testing.B, s *store.Store) {
+		var n atomic.Int64
+		b.SetParallelism(32) // times GOMAXPROCS
+		b.RunParallel(func(pb *testing.PB) {
+			a := limit.Account{PlanID: "plan", KeyID: fmt.Sprint("key", n.Add(1))}
+			for pb.Next() {
+				if out, err := s.Spend(context.Background(), ask(a, 1<<40)); !out.OK || err != nil {
+					b.Error(out, err)
+					return
+				}
+			}
 		})
-		if err != nil {
-			b.Fatal(err)
-		}
-	}
+	})
 }
 
-// manyKeys opens a store with 100,000 keys, each in one plan.
-func manyKeys(b *testing.B) *store.Store {
+func BenchmarkView(b *testing.B) {
+	onBoth(b, func(b *testing.B, s *store.Store) {
+		if err := s.Update(context.Background(), func(tx *store.Tx) error { return store.Put(tx, catalog.RestAPI{ID: "a"}) }); err != nil {
+			b.Fatal(err)
+		}
+		for b.Loop() {
+			err := s.View(context.Background(), func(tx *store.Tx) error {
+				_, _, err := store.Get[catalog.RestAPI](tx, "a")
+				return err
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// manyKeys fills a store with 100,000 keys, each in one plan.
+func manyKeys(b *testing.B, s *store.Store) {
 	b.Helper()
-	s := open(b, b.TempDir())
 	err := s.Update(context.Background(), func(tx *store.Tx) error {
 		for i := range 100_000 {
 			k := catalog.APIKey{
@@ -94,7 +130,6 @@ func manyKeys(b *testing.B) *store.Store {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return s
 }
 
 func each(b *testing.B, s *store.Store, fn func(tx *store.Tx, count *int) error) {
@@ -107,8 +142,10 @@ func each(b *testing.B, s *store.Store, fn func(tx *store.Tx, count *int) error)
 	}
 }
 
-func BenchmarkStart(b *testing.B) {
-	s := manyKeys(b)
+func BenchmarkStart(b *testing.B) { onBoth(b, starts) }
+
+func starts(b *testing.B, s *store.Store) {
+	manyKeys(b, s)
 	b.Run("EachKey", func(b *testing.B) {
 		each(b, s, func(tx *store.Tx, n *int) error { return tx.EachKey(func(store.KeyRow) error { *n++; return nil }) })
 	})

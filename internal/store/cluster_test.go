@@ -28,7 +28,7 @@ type member struct {
 }
 
 // follow opens a node on a database and lets it follow.
-func follow(t *testing.T, database string) *member {
+func follow(t testing.TB, database string) *member {
 	t.Helper()
 	m := &member{Store: openDatabase(t, database)}
 	m.apis.Store(&map[string]string{})
@@ -78,7 +78,7 @@ func follow(t *testing.T, database string) *member {
 	return m
 }
 
-func (m *member) put(t *testing.T, entries ...catalog.Entry) {
+func (m *member) put(t testing.TB, entries ...catalog.Entry) {
 	t.Helper()
 	err := m.Update(t.Context(), func(tx *store.Tx) error {
 		for _, e := range entries {

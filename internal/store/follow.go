@@ -83,8 +83,7 @@ func (c *session) places() (newest, oldest int64, err error) {
 func (s *Store) follow() {
 	ctx := s.cluster.serving
 	var said time.Time
-	for {
-		s.waitForChange(ctx)
+	for ; ; s.waitForChange(ctx) { // the first step connects
 		if ctx.Err() != nil {
 			return
 		}
