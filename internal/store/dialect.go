@@ -27,6 +27,8 @@ type dialect struct {
 	alive, mayAct string
 
 	keyFace, linkFace face
+	// faces gives fn the joined faces of a table, part by part, in their order.
+	faces func(tx *Tx, f face, fn func(text string) error) error
 
 	// send runs a query with each row of arguments, in their order, and gives
 	// each the one row that each answers; each may be nil.
@@ -53,11 +55,12 @@ var sqliteDialect = dialect{
 	beginReading: "BEGIN",
 	// The expressions are those of the indexes in the schema, to the letter:
 	// otherwise SQLite computes them anew from the table.
-	keyFace:  sqliteFace("api_key", "api_key_face", "CAST(digest || enabled || id || '/' AS BLOB)"),
-	linkFace: sqliteFace("usage_plan_key", "usage_plan_key_face", "CAST(plan_id || '/' || key_id || '/' || added || '/' AS BLOB)"),
+	keyFace:  joinedFace("api_key", "api_key_face", "CAST(digest || enabled || id || '/' AS BLOB)"),
+	linkFace: joinedFace("usage_plan_key", "usage_plan_key_face", "CAST(plan_id || '/' || key_id || '/' || added || '/' AS BLOB)"),
 	alive:    "SELECT id FROM node",
 	mayAct:   "SELECT id FROM node",
 	send:     oneByOne,
+	faces:    joinedFaces,
 	spell:    func(query string) string { return query },
 	values:   func(args []any) []any { return args },
 	lost:     func(*session, error) bool { return false },
@@ -74,13 +77,15 @@ var postgresDialect = dialect{
 	// Named, because a database can have other defaults.
 	beginWriting: "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
 	beginReading: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-	keyFace:      postgresFace("api_key", "digest || CASE WHEN enabled THEN '1'::bytea ELSE '0'::bytea END || id || '/'::bytea"),
-	linkFace:     postgresFace("usage_plan_key", "plan_id || '/'::bytea || key_id || '/'::bytea || added::text::bytea || '/'::bytea"),
-	forUpdate:    " FOR UPDATE",
-	alive:        "SELECT id FROM node JOIN beat USING (id) WHERE ended = 0 AND seen > weir_now() - " + strconv.FormatInt(int64(aliveFor), 10),
+	keyFace:      face{all: "SELECT digest || CASE WHEN enabled THEN '1'::bytea ELSE '0'::bytea END || id || '/'::bytea FROM api_key ORDER BY digest"},
+	linkFace: face{all: "SELECT plan_id || '/'::bytea || key_id || '/'::bytea || added::text::bytea || '/'::bytea FROM usage_plan_key " +
+		"ORDER BY plan_id, key_id"},
+	forUpdate: " FOR UPDATE",
+	alive:     "SELECT id FROM node JOIN beat USING (id) WHERE ended = 0 AND seen > weir_now() - " + strconv.FormatInt(int64(aliveFor), 10),
 	// A node that is not heard of may be paused, and go on.
 	mayAct: "SELECT id FROM node WHERE ended = 0",
 	send:   pipelined,
+	faces:  streamedFaces,
 	spell:  numbered,
 	values: bytesOfStrings,
 	whole:  []any{pgx.QueryExecModeSimpleProtocol},
@@ -100,29 +105,6 @@ var postgresDialect = dialect{
 			return conn.Close(ctx)
 		})
 	},
-}
-
-func sqliteFace(table, index, expression string) face {
-	from := " FROM " + table + " INDEXED BY " + index + " WHERE " + expression + " > ?"
-	joined := "SELECT group_concat(" + expression + ", '')" + from
-	return face{
-		bound:   "SELECT " + expression + from + " ORDER BY " + expression + " LIMIT 1 OFFSET ?",
-		after:   joined,
-		between: joined + " AND " + expression + " <= ?",
-		rows:    8192,
-	}
-}
-
-func postgresFace(table, expression string) face {
-	from := " FROM " + table + " WHERE " + expression + " > ?"
-	joined := "SELECT string_agg(f, ''::bytea) FROM (SELECT " + expression + " AS f" + from
-	ordered := " ORDER BY " + expression + ") AS faces"
-	return face{
-		bound:   "SELECT " + expression + from + " ORDER BY " + expression + " LIMIT 1 OFFSET ?",
-		after:   joined + ordered,
-		between: joined + " AND " + expression + " <= ?" + ordered,
-		rows:    8192,
-	}
 }
 
 // numbered writes a query's parameters as PostgreSQL does.

@@ -59,8 +59,6 @@ CREATE UNIQUE INDEX api_key_previous ON api_key (previous) WHERE previous IS NOT
 CREATE INDEX api_key_terms ON api_key (seq) WHERE has_terms = 1;
 CREATE INDEX api_key_name ON api_key (name);
 CREATE INDEX api_key_customer ON api_key (customer_id, seq);
--- The order in which a node loads them at its start (see start.go).
-CREATE INDEX api_key_face ON api_key ((digest || CASE WHEN enabled THEN '1'::bytea ELSE '0'::bytea END || id || '/'::bytea));
 
 CREATE TABLE usage_plan_key (
 	seq     BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- order of joining, never used twice
@@ -71,7 +69,6 @@ CREATE TABLE usage_plan_key (
 );
 CREATE INDEX usage_plan_key_key ON usage_plan_key (key_id, plan_id);
 CREATE INDEX usage_plan_key_seq ON usage_plan_key (plan_id, seq);
-CREATE INDEX usage_plan_key_face ON usage_plan_key ((plan_id || '/'::bytea || key_id || '/'::bytea || added::text::bytea || '/'::bytea));
 
 -- Places in lists that were deleted not long ago.
 CREATE TABLE gone (

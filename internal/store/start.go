@@ -6,14 +6,17 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
+
 	"weir/internal/catalog"
 )
 
 // What a node reads at its start: every key and every membership. Row by row
 // through database/sql that is the greater part of a start. So what is needed
-// of a row is one narrow text in an index of its own (its face), the database joins
-// thousands of them to one text, and that is taken apart here. "/" ends a
-// part: no part of an entry's key contains it.
+// of a row is one narrow text (its face), thousands of them come joined to one
+// text, and that is taken apart here. "/" ends a part: no part of an entry's
+// key contains it. SQLite joins them itself, from an index that holds nothing
+// else; PostgreSQL sends them in one stream.
 
 // KeyRow is what the gateway holds of a key.
 type KeyRow struct {
@@ -22,17 +25,39 @@ type KeyRow struct {
 	Enabled bool
 }
 
-// face is how the rows of a table are joined: bound finds the last face of a
-// chunk, given the last of the chunk before; after and between join a chunk.
+// face is how the rows of a table are read. With SQLite they are joined by
+// chunks: bound finds the last face of a chunk, given the last of the chunk
+// before; after and between join a chunk. With PostgreSQL all reads them all.
 type face struct {
 	bound, after, between string
 	rows                  int // in a chunk
+
+	all string
+}
+
+func joinedFace(table, index, expression string) face {
+	from := " FROM " + table + " INDEXED BY " + index + " WHERE " + expression + " > ?"
+	joined := "SELECT group_concat(" + expression + ", '')" + from
+	return face{
+		bound:   "SELECT " + expression + from + " ORDER BY " + expression + " LIMIT 1 OFFSET ?",
+		after:   joined,
+		between: joined + " AND " + expression + " <= ?",
+		rows:    8192,
+	}
 }
 
 var errFace = errors.New("store: an index of the database is damaged: restore a backup")
 
-// chunks gives fn the joined faces, chunk by chunk, in their order.
-func (tx *Tx) chunks(f face, fn func(text string) error) error {
+// faces gives fn the joined faces of a table, part by part, in their order.
+func (tx *Tx) faces(f face, fn func(text string) error) error {
+	if err := tx.usable(false); err != nil {
+		return err
+	}
+	return tx.db.faces(tx, f, fn)
+}
+
+// joinedFaces reads chunk by chunk.
+func joinedFaces(tx *Tx, f face, fn func(text string) error) error {
 	last := []byte{}
 	for more := true; more; {
 		if err := tx.ctx.Err(); err != nil {
@@ -59,10 +84,49 @@ func (tx *Tx) chunks(f face, fn func(text string) error) error {
 	return nil
 }
 
+// streamedParts is how much of a stream is taken apart at once, in bytes.
+const streamedParts = 1 << 18
+
+// streamedFaces reads all in one statement, past database/sql.
+func streamedFaces(tx *Tx, f face, fn func(text string) error) error {
+	ctx, cancel := tx.db.bound()
+	defer cancel()
+	var stopped error
+	err := tx.db.raw(func(conn *pgx.Conn) error {
+		rows, err := conn.Query(ctx, f.all)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		part := make([]byte, 0, streamedParts+1<<10)
+		for rows.Next() {
+			if part = append(part, rows.RawValues()[0]...); len(part) < streamedParts {
+				continue
+			}
+			if stopped = fn(string(part)); stopped == nil {
+				stopped = tx.ctx.Err()
+			}
+			if stopped != nil {
+				return nil
+			}
+			part = part[:0]
+		}
+		if err := rows.Err(); err != nil {
+			return err
+		}
+		stopped = fn(string(part))
+		return nil
+	})
+	if stopped != nil {
+		return stopped
+	}
+	return tx.fail(failed(err))
+}
+
 // EachKey streams every key, in the order of their digests. An error of fn
 // ends it and is returned.
 func (tx *Tx) EachKey(fn func(KeyRow) error) error {
-	return tx.chunks(tx.db.keyFace, func(text string) error {
+	return tx.faces(tx.db.keyFace, func(text string) error {
 		for len(text) > 0 {
 			var row KeyRow
 			if len(text) < len(row.Digest)+1 {
@@ -88,7 +152,7 @@ func (tx *Tx) EachKey(fn func(KeyRow) error) error {
 // fn ends it and is returned.
 func (tx *Tx) EachLink(fn func(catalog.UsagePlanKey) error) error {
 	var l catalog.UsagePlanKey
-	return tx.chunks(tx.db.linkFace, func(text string) error {
+	return tx.faces(tx.db.linkFace, func(text string) error {
 		for len(text) > 0 {
 			plan, rest, _ := strings.Cut(text, "/")
 			key, rest, _ := strings.Cut(rest, "/")

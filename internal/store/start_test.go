@@ -76,7 +76,7 @@ func TestChunks(t *testing.T) {
 		f, got, chunks := sqliteDialect.keyFace, "", 0
 		f.rows = rows
 		err := s.View(t.Context(), func(tx *Tx) error {
-			return tx.chunks(f, func(text string) error {
+			return tx.faces(f, func(text string) error {
 				got += text
 				chunks++
 				return nil

@@ -251,7 +251,7 @@ func (p *Postgres) answers(deadline time.Time) bool {
 }
 
 func (p *Postgres) query(database, sql string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	c, err := pgx.Connect(ctx, p.url(database))
 	if err != nil {
