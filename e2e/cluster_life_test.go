@@ -29,6 +29,7 @@ import (
 // TestClusterRefuses starts nodes that cannot be one of a cluster: each ends
 // and says what to do, and none tells the password.
 func TestClusterRefuses(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 1)
 	other := filepath.Join(t.TempDir(), "other.secret")
 	_, errs, err := weir(t, "secret", "create", other)
@@ -86,6 +87,7 @@ func TestClusterRefuses(t *testing.T) {
 // TestClusterStart: nodes start in any order, before their database too, share
 // the root access key, and say apart who logged what.
 func TestClusterStart(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 2)
 	a, b := c.nodes[0], c.nodes[1]
 	if a.keyID != b.keyID || a.server.secret != b.server.secret {
@@ -138,6 +140,7 @@ func TestClusterStart(t *testing.T) {
 // node, its credentials are good on every node, and its logs are read on every
 // node.
 func TestClusterFunctions(t *testing.T) {
+	t.Parallel()
 	tool(t, "python3")
 	c := newCluster(t, 2)
 	a, b := c.nodes[0], c.nodes[1]
@@ -196,6 +199,7 @@ def lambda_handler(event, context):
 // TestClusterWithoutDatabase: while the database is away a node says so, changes
 // nothing, and lets in what it holds; when it is back all is as it was.
 func TestClusterWithoutDatabase(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 1)
 	n := c.nodes[0]
 	ctx := t.Context()
@@ -256,6 +260,7 @@ func TestClusterWithoutDatabase(t *testing.T) {
 // TestClusterFailover: a synchronous standby takes the place of a killed
 // database. The nodes go on with it, and nothing that was admitted is forgotten.
 func TestClusterFailover(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 2)
 	standby := c.postgres.Standby(t)
 	u, err := url.Parse(c.database)
@@ -295,6 +300,7 @@ func TestClusterFailover(t *testing.T) {
 	for _, l := range loads {
 		l.stop()
 	}
+	pass(ctx, 2*time.Second) // what the other node admitted is on record within a second
 	for quota, k := range keys {
 		admitted, unknown := r.sum(k)
 		if u := c.nodes[0].usage(ctx, k); u.used < admitted || u.used > admitted+unknown+2*int64(len(c.nodes)) {

@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -65,6 +67,27 @@ func (f *field) addKey(ctx context.Context, plan, name string) *keyed {
 	_, err = f.agw.CreateUsagePlanKey(ctx, &apigateway.CreateUsagePlanKeyInput{UsagePlanId: &plan, KeyId: key.Id, KeyType: aws.String("API_KEY")})
 	must(f.t, 0, err)
 	return &keyed{plan: plan, id: *key.Id, value: *key.Value, path: "/_aws/execute-api/" + f.api + "/live/call"}
+}
+
+// addKeys makes many keys in a plan, from a file.
+func (f *field) addKeys(ctx context.Context, plan, name string, n int) (keys []*keyed) {
+	f.t.Helper()
+	const most = 5000 // of one file
+	for from := 0; from < n; from += most {
+		file := new(strings.Builder)
+		file.WriteString("name,key,enabled,usageplanids\n")
+		for i := from; i < min(from+most, n); i++ {
+			k := &keyed{plan: plan, value: rand.Text() + rand.Text(), path: "/_aws/execute-api/" + f.api + "/live/call"}
+			fmt.Fprintf(file, "%s-%d,%s,true,%s\n", name, i, k.value, plan)
+			keys = append(keys, k)
+		}
+		out, err := f.agw.ImportApiKeys(ctx, &apigateway.ImportApiKeysInput{Body: []byte(file.String()), Format: agw.ApiKeysFormatCsv, FailOnWarnings: true})
+		must(f.t, out, err)
+		for i, id := range out.Ids {
+			keys[from+i].id = id
+		}
+	}
+	return keys
 }
 
 // recorder is what clients saw of each key, whichever node they asked.
