@@ -53,13 +53,13 @@ func (k *APIKey) Terms() (*KeyTerms, error) {
 		var err error
 		switch name {
 		case TagExpires:
-			t.Expires, err = parseInstant(name, value)
+			t.Expires, err = ParseInstant(name, value)
 		case TagSourceRanges:
 			t.SourceRanges, err = parseRanges(value)
 		case TagMaxConcurrent:
 			t.MaxConcurrency, err = parseConcurrency(value)
 		case TagPreviousUntil:
-			t.PreviousUntil, err = parseInstant(name, value)
+			t.PreviousUntil, err = ParseInstant(name, value)
 		}
 		if err != nil {
 			return nil, err
@@ -94,9 +94,9 @@ func (k *APIKey) CheckTags() error {
 	return err
 }
 
-// parseInstant reads an instant, or a date, which is the begin of that day in
-// UTC.
-func parseInstant(tag, value string) (time.Time, error) {
+// ParseInstant reads the instant in a tag's value, or a date, which is the begin
+// of that day in UTC.
+func ParseInstant(tag, value string) (time.Time, error) {
 	for _, layout := range []string{time.DateOnly, time.RFC3339} {
 		if t, err := time.Parse(layout, value); err == nil && t.Unix() > 0 {
 			return t.UTC(), nil

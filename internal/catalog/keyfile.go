@@ -2,11 +2,12 @@ package catalog
 
 import (
 	"bytes"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
 
-// Bounds of a file of API keys. AWS allows 10,000 keys in an account.
+// Bounds of one import of API keys. AWS allows 10,000 keys in an account.
 const (
 	MaxKeyFile     = 10 << 20 // bytes
 	MaxKeyFileRows = 10_000   // without the header
@@ -44,13 +45,11 @@ var columnNames = [columns]string{"name", "key", "description", "enabled", "usag
 // in quotes, double or single; several plan ids are one cell in quotes.
 //
 // A row that cannot be a key has a Problem. The error answers a file that cannot
-// be told apart into rows, of which nothing is to be imported.
+// be told apart into rows, or has more than max, of which nothing is to be
+// imported.
 //
 // Source: the "API Gateway API key file format" page of AWS's developer guide.
-func ReadKeyFile(text []byte) ([]KeyFileRow, error) {
-	if len(text) > MaxKeyFile {
-		return nil, violation(Invalid, "A file of API Keys can have at most 10485760 bytes")
-	}
+func ReadKeyFile(text []byte, max int) ([]KeyFileRow, error) {
 	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
 	if !utf8.Valid(text) {
 		return nil, violation(Invalid, "A file of API Keys must be UTF-8 text")
@@ -74,8 +73,8 @@ func ReadKeyFile(text []byte) ([]KeyFileRow, error) {
 			}
 			width = len(cells)
 			continue
-		case len(rows) == MaxKeyFileRows:
-			return nil, violationf(Invalid, "A file of API Keys can have at most %d keys", MaxKeyFileRows)
+		case len(rows) == max:
+			return nil, violationf(Invalid, "A file of API Keys can have at most %d keys", max)
 		}
 		rows = append(rows, newKeyFileRow(line, cells, at, width))
 	}
@@ -132,6 +131,27 @@ func newKeyFileRow(line int, cells []string, at [columns]int, width int) KeyFile
 		}
 	}
 	return row
+}
+
+// WriteKeyFile writes rows so that ReadKeyFile reads them, Problems left out,
+// and gives the line on which each begins.
+func WriteKeyFile(rows []KeyFileRow) (text []byte, lines []int) {
+	var b bytes.Buffer
+	line := 1
+	write := func(cells ...string) {
+		for i, c := range cells {
+			cells[i] = `"` + strings.ReplaceAll(c, `"`, `""`) + `"`
+			line += lineEnds(c)
+		}
+		b.WriteString(strings.Join(cells, ",") + "\n")
+		line++
+	}
+	write("Name", "Key", "Description", "Enabled", "UsagePlanIds")
+	for _, r := range rows {
+		lines = append(lines, line)
+		write(r.Name, r.Value, r.Description, strconv.FormatBool(r.Enabled), strings.Join(r.PlanIDs, ","))
+	}
+	return b.Bytes(), lines
 }
 
 // cellReader takes a text apart into lines of cells.

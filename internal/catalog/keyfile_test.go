@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -54,7 +53,7 @@ func TestKeyFiles(t *testing.T) {
 		{"eleven plans", "name,key,usageplanids\nn," + fileKey + ",\"" + many + "\"", "2:! an API Key can be in at most 10 Usage Plans"},
 		{"only a header", "name,key\n", ""},
 	} {
-		rows, err := ReadKeyFile([]byte(c.file))
+		rows, err := ReadKeyFile([]byte(c.file), MaxKeyFileRows)
 		if got := told(rows); err != nil || got != c.want {
 			t.Errorf("%s: %v\n got %q\nwant %q", c.name, err, got, c.want)
 		}
@@ -75,15 +74,14 @@ func TestFilesThatAreNone(t *testing.T) {
 		{"Latin-1", "name,key\nM\xfcller," + fileKey, "must be UTF-8"},
 		{"UTF-16", "\xff\xfen\x00a\x00", "must be UTF-8"},
 		{"too many rows", "name,key\n" + strings.Repeat(row, MaxKeyFileRows+1), "at most 10000 keys"},
-		{"too long", "name,key\n" + strings.Repeat(" ", MaxKeyFile), "at most 10485760 bytes"},
 	} {
-		rows, err := ReadKeyFile([]byte(c.file))
+		rows, err := ReadKeyFile([]byte(c.file), MaxKeyFileRows)
 		broken(t, c.name, err, Invalid, c.want)
 		if rows != nil {
 			t.Errorf("%s: rows %v", c.name, rows)
 		}
 	}
-	rows, err := ReadKeyFile([]byte("name,key\n" + strings.Repeat(row, MaxKeyFileRows)))
+	rows, err := ReadKeyFile([]byte("name,key\n"+strings.Repeat(row, MaxKeyFileRows)), MaxKeyFileRows)
 	if err != nil || len(rows) != MaxKeyFileRows {
 		t.Errorf("%d rows: %v", len(rows), err)
 	}
@@ -99,7 +97,7 @@ func FuzzKeyFile(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		rows, err := ReadKeyFile(text)
+		rows, err := ReadKeyFile(text, MaxKeyFileRows)
 		if err != nil {
 			if rows != nil || len(err.Error()) > 200 {
 				t.Errorf("%d rows and %v", len(rows), err)
@@ -122,12 +120,16 @@ func FuzzKeyFile(f *testing.F) {
 		if last > lineEnds(string(text))+1 {
 			t.Errorf("line %d of %d", last, lineEnds(string(text))+1)
 		}
-		again, err := ReadKeyFile(written(rows))
+		written, lines := WriteKeyFile(rows)
+		again, err := ReadKeyFile(written, MaxKeyFileRows)
 		if err != nil || len(again) != len(rows) {
 			t.Fatalf("written again: %d rows of %d, %v", len(again), len(rows), err)
 		}
 		for i, r := range rows {
 			a := again[i]
+			if a.Line != lines[i] {
+				t.Errorf("row %d is on line %d, and was told to be on %d", i, a.Line, lines[i])
+			}
 			if r.Problem != nil {
 				continue
 			}
@@ -136,20 +138,4 @@ func FuzzKeyFile(f *testing.F) {
 			}
 		}
 	})
-}
-
-// written writes rows with every cell in quotes.
-func written(rows []KeyFileRow) []byte {
-	var b bytes.Buffer
-	write := func(cells ...string) {
-		for i, c := range cells {
-			cells[i] = `"` + strings.ReplaceAll(c, `"`, `""`) + `"`
-		}
-		b.WriteString(strings.Join(cells, ",") + "\n")
-	}
-	write("Key", "Name", "Description", "UsagePlanIds", "Enabled")
-	for _, r := range rows {
-		write(r.Value, r.Name, r.Description, strings.Join(r.PlanIDs, ","), fmt.Sprint(r.Enabled))
-	}
-	return b.Bytes()
 }

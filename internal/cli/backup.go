@@ -144,7 +144,7 @@ func (b *backup) write(ctx context.Context, out io.Writer) (picture, error) {
 	}
 	defer source.Close()
 	sum := &counted{w: out, sum: sha256.New()}
-	m, err := app.CheckBackup(io.TeeReader(source, sum), byteProgress(b.stderr, "backing up"))
+	m, err := app.CheckBackup(io.TeeReader(source, sum), stepProgress(b.stderr, "backing up", size))
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, errors.New("the server broke the backup off: its log says why")
 	}
@@ -219,8 +219,8 @@ func (c *counted) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// byteProgress shows on a terminal how far a long step is; nil elsewhere.
-func byteProgress(out io.Writer, what string) func(done, all int64) {
+// stepProgress shows on a terminal how far a long step is; nil elsewhere.
+func stepProgress(out io.Writer, what string, unit func(int64) string) func(done, all int64) {
 	s := newScreen(out)
 	if !s.redraws {
 		return nil
@@ -229,7 +229,7 @@ func byteProgress(out io.Writer, what string) func(done, all int64) {
 	return func(done, all int64) {
 		if now := time.Now(); done == all || now.Sub(last) > 100*time.Millisecond {
 			last = now
-			fmt.Fprintf(out, "\r%s: %s of %s\x1b[K", what, size(done), size(all))
+			fmt.Fprintf(out, "\r%s: %s of %s\x1b[K", what, unit(done), unit(all))
 			if done == all {
 				fmt.Fprint(out, "\r\x1b[K")
 			}

@@ -19,7 +19,7 @@ func newKeys() *cobra.Command {
 	)
 	c := &cobra.Command{
 		Use:   "keys",
-		Short: "List API keys; make, enable, disable, rotate and delete them",
+		Short: "List API keys; make, import, enable, disable, rotate and delete them",
 		Long: `List API keys, the newest first: the usage plans each is in, the calls it made
 today and what is left of its quota in the current period, in the order of the
 plans. LEFT is "-" for a plan without a quota. Ages are since the key was made
@@ -43,6 +43,7 @@ and since it was last changed. Values are never listed.`,
 		newKeysDelete(),
 		newKeysDisable(),
 		newKeysEnable(),
+		newKeysImport(),
 		newKeysRotate(),
 		newKeysShow(),
 	)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"time"
 
@@ -11,6 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway/types"
 	"github.com/spf13/cobra"
+
+	"weir/internal/catalog"
 )
 
 // keyCommand is a command on one key that is named on the command line.
@@ -181,6 +184,30 @@ type keyDetail struct {
 	Value       string            `json:"value,omitempty"` // with --value
 }
 
+// termFields gives a key's tags, those that say on what terms it lets callers in
+// under a name of their own.
+func termFields(tags map[string]string, now time.Time) (fields [][2]string) {
+	plain := maps.Clone(tags)
+	for _, term := range [][2]string{
+		{"expires", catalog.TagExpires},
+		{"callers from", catalog.TagSourceRanges},
+		{"calls at a time", catalog.TagMaxConcurrent},
+		{"old value until", catalog.TagPreviousUntil},
+	} {
+		name, tag := term[0], term[1]
+		value := plain[tag]
+		delete(plain, tag)
+		if at, err := catalog.ParseInstant(tag, value); err == nil && !now.Before(at) {
+			value += ", which is past"
+		}
+		fields = append(fields, [2]string{name, value})
+	}
+	for _, tag := range sortedPairs(plain) {
+		fields = append(fields, [2]string{"tag", tag})
+	}
+	return fields
+}
+
 func (v *keyDetail) print(s *screen) {
 	fields := [][2]string{
 		{"id", v.ID},
@@ -191,9 +218,7 @@ func (v *keyDetail) print(s *screen) {
 		{"created", v.Created.Format(time.RFC3339)},
 		{"changed", v.Changed.Format(time.RFC3339)},
 	}
-	for _, tag := range sortedPairs(v.Tags) {
-		fields = append(fields, [2]string{"tag", tag})
-	}
+	fields = append(fields, termFields(v.Tags, time.Now())...)
 	for _, p := range v.Plans {
 		line := fmt.Sprintf("%s (%s), %d today", clean(p.Name), p.ID, p.UsedToday)
 		if q := p.Quota; q != nil {

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway/types"
 	"github.com/spf13/cobra"
+
+	"weir/internal/catalog"
 )
 
 func newKeysRotate() *cobra.Command {
@@ -16,12 +19,18 @@ func newKeysRotate() *cobra.Command {
 		t       target
 		d       display
 		keepOld bool
+		keep    keepFor
 	)
-	c := keyCommand("rotate", "Replace an API key by a new one with a new value",
-		`Replace an API key. The value of a key cannot be changed, so this makes a new key
-with the same name, description, customer ID, tags and usage plans, prints its
-value, and then disables the old one; with --keep-old the old one stays enabled,
-so that callers can change over: disable it when they have.
+	c := keyCommand("rotate", "Give an API key a new value, or put a new key in its place",
+		`With --keep, give the key itself a new value, and let the one that it had work on
+for that time: 7d, 12h, 0s. Its ID, its plans and what it has used stay. The key's
+tag weir:previous-value-until holds the date; AWS's own tag-resource moves it, and
+untag-resource ends the old value at once. Only weir can do this.
+
+Without --keep, put a new key in the place of the old one, as AWS's API can. This
+makes a new key with the same name, description, customer ID, tags and usage
+plans, prints its value, and then disables the old one; with --keep-old the old
+one stays enabled, so that callers can change over: disable it when they have.
 
 The quota counts by key: the new key starts its periods with its full quota,
 whatever the old one had used. The old key keeps its count and is not deleted.
@@ -29,11 +38,16 @@ whatever the old one had used. The old key keeps its count and is not deleted.
 The new key is in all of the plans before its value is printed, and the old one
 is disabled last. When a step before that fails, the new key is deleted and the
 old one goes on working. Of several keys with one name the enabled one is meant.`,
-		"  weir keys rotate reader\n  weir keys rotate 4ov1a9cr7e --keep-old", &t, &d,
+		"  weir keys rotate reader --keep 7d\n  weir keys rotate reader\n  weir keys rotate 4ov1a9cr7e --keep-old", &t, &d,
 		func(c *cobra.Command, conn *connection, ref string) error {
+			if keep.set {
+				return conn.renew(c, &d, ref, keep.Duration)
+			}
 			return conn.rotate(c, &d, ref, keepOld)
 		})
+	c.Flags().Var(&keep, "keep", "new value for the key itself; the old one works for `TIME` more")
 	c.Flags().BoolVar(&keepOld, "keep-old", false, "leave the old key enabled")
+	c.MarkFlagsMutuallyExclusive("keep", "keep-old")
 	return c
 }
 
@@ -100,8 +114,10 @@ func (c *connection) replacement(ctx context.Context, old *types.ApiKey) (*keyMa
 	if err != nil {
 		return nil, err
 	}
+	tags := maps.Clone(old.Tags)
+	delete(tags, catalog.TagPreviousUntil) // the new key has no value but its own
 	return c.makeKey(ctx, &apigateway.CreateApiKeyInput{
-		Name: old.Name, Description: old.Description, CustomerId: old.CustomerId, Tags: old.Tags, Enabled: true,
+		Name: old.Name, Description: old.Description, CustomerId: old.CustomerId, Tags: tags, Enabled: true,
 	}, plans)
 }
 

@@ -56,7 +56,7 @@ func restore(ctx context.Context, file, data string, in io.Reader, stderr io.Wri
 		}
 		defer f.Close()
 		in = f
-		if show := byteProgress(stderr, "restoring"); show != nil {
+		if show := stepProgress(stderr, "restoring", size); show != nil {
 			if info, err := f.Stat(); err == nil {
 				sum.tell = func(n int64) { show(n, info.Size()) }
 			}

@@ -37,7 +37,10 @@ type apiKeyIDs struct {
 // plan that it names, is left out whole with a warning; with failonwarnings
 // nothing is imported then. AWS's own warnings are not recorded.
 func (s *service) importAPIKeys(ctx context.Context, _ protocol.Call, in *importAPIKeysInput) (*apiKeyIDs, error) {
-	rows, err := catalog.ReadKeyFile(in.Body)
+	if len(in.Body) > catalog.MaxKeyFile {
+		return nil, badRequest(fmt.Sprintf("A file of API Keys can have at most %d bytes", catalog.MaxKeyFile))
+	}
+	rows, err := catalog.ReadKeyFile(in.Body, catalog.MaxKeyFileRows)
 	if err != nil {
 		return nil, err
 	}

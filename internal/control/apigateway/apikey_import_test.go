@@ -167,6 +167,7 @@ func TestImportErrors(t *testing.T) {
 		{bad, "Line 1: the column names must have Name and Key among them", "&format=csv", "name,value\n"},
 		{bad, "Line 2: a cell in quotes does not end", "&format=csv&failonwarnings=true", "name,key\n\"n," + fileValue(1)},
 		{bad, "A file of API Keys must be UTF-8 text", "&format=csv", "name,key\n\xff," + fileValue(1)},
+		{bad, "A file of API Keys can have at most 10485760 bytes", "&format=csv", "name,key\n" + strings.Repeat(" ", 10<<20)},
 		{bad, "A file of API Keys can have at most 10000 keys", "&format=csv", "name,key\n" + strings.Repeat("n\n", 10_001)},
 	} {
 		s.refused(400, c.code, c.message, "POST", "/apikeys?mode=import"+c.target, c.body)
