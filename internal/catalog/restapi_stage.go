@@ -274,7 +274,7 @@ func setCacheStrategy(m *MethodSetting, v string) error {
 // ParseRate reads a rate: a finite decimal number.
 func ParseRate(text string) (float64, error) {
 	rate, err := strconv.ParseFloat(text, 64)
-	if err != nil || math.IsNaN(rate) || math.IsInf(rate, 0) {
+	if err != nil || math.IsNaN(rate) || math.IsInf(rate, 0) || strings.ContainsAny(text, "xX_") {
 		return 0, violationf(Invalid, "Invalid rate limit specified: %s", text)
 	}
 	return rate, nil

@@ -1,6 +1,7 @@
 package apigateway
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -97,6 +98,61 @@ func FuzzStageMethodSetting(f *testing.F) {
 			}
 			if err != nil || !e.MethodSettings[key].MetricsEnabled {
 				t.Errorf("%q is to set %q: %v, %v", spelling, key, e.MethodSettings, err)
+			}
+		}
+	})
+}
+
+// Whatever a caller sends to a plan, it is refused, or the plan is one that
+// AWS's rules allow and that can be shown, stored and read again; and what was
+// read from the store is never written to.
+func FuzzPlanPatch(f *testing.F) {
+	for _, c := range [][3]string{
+		{"add", "/apiStages/a:s/throttle/~1pets~1{id}/POST/rateLimit", "0.1"},
+		{"replace", "/apiStages/a:s/throttle//pets/GET/burstLimit", "2147483647"},
+		{"remove", "/apiStages/a:s/throttle/~1x/GET", ""},
+		{"replace", "/apiStages/a:s/throttle", `{"//GET":{"rateLimit":1,"burstLimit":1},"x/y/ANY":{"rateLimit":1e308}}`},
+		{"add", "/apiStages/a:s/throttle", `{"/x/GET":{}}`},
+		{"remove", "/apiStages", "a:s"},
+		{"replace", "/throttle/rateLimit", "1e-320"},
+		{"replace", "/quota/period", "WEEK"},
+		{"add", "/quota/limit", "-0"},
+		{"replace", "/name", ""},
+	} {
+		f.Add(c[0], c[1], c[2])
+	}
+	f.Fuzz(func(t *testing.T, op, path, value string) {
+		if op == "add" && path == "/apiStages" {
+			t.Skip() // whether there is such a stage is the store's to say
+		}
+		stored := catalog.UsagePlan{
+			ID: "p", Name: "n", Throttle: &catalog.Throttle{RateLimit: 1, BurstLimit: 1}, Quota: &catalog.Quota{Limit: 1, Period: catalog.PeriodDay},
+			APIStages: []catalog.PlanStage{{APIID: "a", Stage: "s", Throttle: map[string]catalog.Throttle{"/x/GET": {RateLimit: 1, BurstLimit: 1}}}},
+		}
+		e := planEdit{clonePlan(stored), nil}
+		err := planPatch.Apply(&e, canonicalPlanPaths([]protocol.PatchOperation{{Op: op, Path: path, Value: &value}}))
+		if err == nil {
+			err = e.Check()
+		}
+		if len(stored.APIStages) != 1 || len(stored.APIStages[0].Throttle) != 1 || stored.APIStages[0].Throttle["/x/GET"].RateLimit != 1 || stored.Throttle.RateLimit != 1 || stored.Quota.Period != catalog.PeriodDay {
+			t.Fatalf("%s %q %q wrote to the stored plan: %+v", op, path, value, stored)
+		}
+		if err != nil {
+			return
+		}
+		text, err := json.Marshal(e.UsagePlan)
+		var again catalog.UsagePlan
+		if err != nil || json.Unmarshal(text, &again) != nil || again.Check() != nil {
+			t.Errorf("%s %q %q: stored as %s, %v", op, path, value, text, err)
+		}
+		if _, err := json.Marshal(newUsagePlan(e.UsagePlan)); err != nil {
+			t.Errorf("%s %q %q: %v", op, path, value, err)
+		}
+		for _, st := range e.APIStages {
+			for key := range st.Throttle {
+				if end := strings.LastIndexByte(key, '/'); catalog.ThrottleKey(key[:end], key[end+1:]) != key {
+					t.Errorf("%s %q %q made the entry %q", op, path, value, key)
+				}
 			}
 		}
 	})

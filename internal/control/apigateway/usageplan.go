@@ -95,10 +95,14 @@ type createUsagePlanInput struct {
 	Tags        map[string]string `json:"tags"`
 }
 
-func (in *createUsagePlanInput) plan() catalog.UsagePlan {
+func (in *createUsagePlanInput) plan() (catalog.UsagePlan, error) {
 	p := catalog.UsagePlan{Name: in.Name, Description: in.Description, Tags: in.Tags}
 	for _, st := range in.APIStages {
-		p.APIStages = append(p.APIStages, catalog.PlanStage{APIID: st.APIID, Stage: st.Stage, Throttle: readThrottles(st.Throttle)})
+		methods, err := readThrottles(st.Throttle)
+		if err != nil {
+			return p, err
+		}
+		p.APIStages = append(p.APIStages, catalog.PlanStage{APIID: st.APIID, Stage: st.Stage, Throttle: methods})
 	}
 	if in.Throttle != nil {
 		t := in.Throttle.rule()
@@ -107,27 +111,34 @@ func (in *createUsagePlanInput) plan() catalog.UsagePlan {
 	if q := in.Quota; q != nil {
 		p.Quota = &catalog.Quota{Limit: int64(q.Limit), Offset: int64(q.Offset), Period: q.Period}
 	}
-	return p
+	return p, nil
 }
 
 // readThrottles takes the throttles of single methods, their paths brought to
-// one form.
-func readThrottles(in map[string]throttle) map[string]catalog.Throttle {
+// one form. Two spellings of one method are refused: which of them holds would
+// be anybody's guess.
+func readThrottles(in map[string]throttle) (map[string]catalog.Throttle, error) {
 	if len(in) == 0 {
-		return nil
+		return nil, nil
 	}
 	out := make(map[string]catalog.Throttle, len(in))
 	for method, t := range in {
 		if end := strings.LastIndexByte(method, '/'); end >= 0 {
 			method = catalog.ThrottleKey(method[:end], method[end+1:])
 		}
+		if _, twice := out[method]; twice {
+			return nil, badRequest("Two throttles are specified for method " + method)
+		}
 		out[method] = t.rule()
 	}
-	return out
+	return out, nil
 }
 
 func (s *service) createUsagePlan(ctx context.Context, _ protocol.Call, in *createUsagePlanInput) (out *usagePlan, err error) {
-	p := in.plan()
+	p, err := in.plan()
+	if err != nil {
+		return nil, err
+	}
 	err = s.Store.Update(ctx, func(tx *store.Tx) error {
 		if p.ID, err = newID[catalog.UsagePlan](tx, shortID); err != nil {
 			return err

@@ -2,6 +2,7 @@ package apigateway
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -185,14 +186,13 @@ func (e *planEdit) patchMethods(p protocol.PatchCall) error {
 		return nil
 	}
 	var in map[string]throttle
-	if err := json.Unmarshal([]byte(p.Value), &in); err != nil {
+	if err := json.Unmarshal([]byte(p.Value), &in); err != nil || in == nil { // nil: the value is "null"
 		return badRequest("Invalid throttle specified for API Stage " + p.Labels["stage"] +
 			`. Must be a map like {"/path/GET":{"rateLimit":1.0,"burstLimit":1}}`)
 	}
-	for method, t := range readThrottles(in) {
-		st.Throttle[method] = t
-	}
-	return nil
+	methods, err := readThrottles(in)
+	maps.Copy(st.Throttle, methods)
+	return err
 }
 
 func (e *planEdit) removeMethod(p protocol.PatchCall) error {
