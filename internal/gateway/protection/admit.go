@@ -52,7 +52,7 @@ func (g *Guard) admitHeaderKey(ctx context.Context, req *message.Request, st *St
 	account, refusal := g.identify(&a, req, st)
 	if refusal != nil {
 		if req.Trail.On() {
-			req.Trail.Add(unauthorizedLine(req, st, m, a.KeyValue))
+			req.Trail.Add(unauthorizedLine(req, st, m, a.KeyValue, refusal))
 		}
 		return a, refusal
 	}
@@ -144,7 +144,7 @@ func (g *Guard) admitKey(ctx context.Context, a Admission, account *account, req
 		if s == nil { // the plan was edited since identify
 			a.PlanID = ""
 			if req.Trail.On() {
-				req.Trail.Add(unauthorizedLine(req, st, m, a.KeyValue))
+				req.Trail.Add(unauthorizedLine(req, st, m, a.KeyValue, noPlan))
 			}
 			return a, noPlan
 		}

@@ -73,7 +73,7 @@ func (g *Guard) admitCaller(ctx context.Context, a Admission, verdict *authorize
 			refusal = noAuthorizerKey
 		}
 		if req.Trail.On() {
-			req.Trail.Add(unauthorizedLine(req, st, m, a.KeyValue))
+			req.Trail.Add(unauthorizedLine(req, st, m, a.KeyValue, refusal))
 		}
 		return a, refusal
 	}

@@ -341,3 +341,28 @@ func TestCallsAtATimeUnderLoad(t *testing.T) {
 	}
 	h.sit(st, keyCrowded)
 }
+
+// The execution log says which term it was, in AWS's manner.
+func TestTrailTellsTheTerm(t *testing.T) {
+	h, st := termsHouse(t)
+	masked := message.Masked(value("key1"))
+	for _, c := range []struct{ tag, value, want string }{
+		{catalog.TagExpires, "2001-01-01", "API Key " + masked + " not authorized for API Stage api1/dev: " + expiredKey.Detail},
+		{catalog.TagSourceRanges, "192.0.2.1", "API Key " + masked + " not authorized for API Stage api1/dev: " + wrongAddress.Detail},
+		{catalog.TagMaxConcurrent, "1", "API Key " + masked + " exceeded concurrency limit for API Stage api1/dev: 1 calls with the key are under way. Limit: 1"},
+	} {
+		h.tagged("key1", "", c.tag, c.value)
+		if c.tag == catalog.TagMaxConcurrent {
+			h.sit(st, nil)
+		}
+		req := request("GET", value("key1"))
+		req.Trail = &message.Trail{}
+		if _, r := h.Admit(t.Context(), req, st, keyedGet); r == nil {
+			t.Fatalf("%s: let in", c.tag)
+		}
+		lines := req.Trail.Lines()
+		if last := lines[len(lines)-1]; last != c.want {
+			t.Errorf("%s\n got: %s\nwant: %s", c.tag, last, c.want)
+		}
+	}
+}

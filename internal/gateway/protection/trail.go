@@ -23,7 +23,13 @@ func succeededLine(st *Stage, value string) string {
 	return fmt.Sprintf("Usage Plan check succeeded for API Key %s and API Stage %s", message.Masked(value), st.name)
 }
 
-func unauthorizedLine(req *message.Request, st *Stage, m *method, value string) string {
+// unauthorizedLine tells of a key that did not get in. AWS's sentence is about
+// the plan, whatever it was; for what only weir's tags refuse there is one of ours.
+func unauthorizedLine(req *message.Request, st *Stage, m *method, value string, r *Refusal) string {
+	switch r {
+	case brokenTerms, previousValue, expiredKey, wrongAddress:
+		return fmt.Sprintf("API Key %s not authorized for API Stage %s: %s", message.Masked(value), st.name, r.Detail)
+	}
 	return fmt.Sprintf("API Key %s not authorized because method '%s %s' requires API Key and API Key is not associated with a Usage Plan for API Stage %s: No Usage Plan found for key and API Stage",
 		message.Masked(value), req.Method, m.path, st.name)
 }
