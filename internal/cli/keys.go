@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway/types"
 	"github.com/spf13/cobra"
+
+	"weir/internal/catalog"
 )
 
 func newKeys() *cobra.Command {
@@ -22,7 +24,8 @@ func newKeys() *cobra.Command {
 		Short: "List API keys; make, import, enable, disable, rotate and delete them",
 		Long: `List API keys, the newest first: the usage plans each is in, the calls it made
 today and what is left of its quota in the current period, in the order of the
-plans. LEFT is "-" for a plan without a quota. Ages are since the key was made
+plans. LEFT is "-" for a plan without a quota. ENABLED is "expired" after the date
+in a key's tag weir:expires. Ages are since the key was made
 and since it was last changed. Values are never listed.`,
 		Example: `  weir keys
   weir keys --name reader --json
@@ -63,6 +66,7 @@ type keyView struct {
 	ID      string    `json:"id"`
 	Name    string    `json:"name"`
 	Enabled bool      `json:"enabled"`
+	Expires time.Time `json:"expires,omitzero"` // by its tag weir:expires; left out when it has none
 	Created time.Time `json:"created"`
 	Changed time.Time `json:"changed"`
 	Plans   []keyPlan `json:"plans"`
@@ -84,8 +88,9 @@ type quotaLeft struct {
 }
 
 func newKeyView(k *types.ApiKey) keyView {
+	expires, _ := catalog.ParseInstant(catalog.TagExpires, k.Tags[catalog.TagExpires]) // an error: none
 	return keyView{
-		ID: aws.ToString(k.Id), Name: aws.ToString(k.Name), Enabled: k.Enabled,
+		ID: aws.ToString(k.Id), Name: aws.ToString(k.Name), Enabled: k.Enabled, Expires: expires,
 		Created: aws.ToTime(k.CreatedDate).UTC(), Changed: aws.ToTime(k.LastUpdatedDate).UTC(), Plans: []keyPlan{},
 	}
 }
@@ -184,8 +189,11 @@ func (v *keyList) print(s *screen) {
 	for _, k := range v.Keys {
 		names, today, rest := k.columns()
 		enabled := styled(good, yes(true))
-		if !k.Enabled {
+		switch {
+		case !k.Enabled:
 			enabled = styled(bad, yes(false))
+		case !k.Expires.IsZero() && !v.now.Before(k.Expires):
+			enabled = styled(bad, "expired")
 		}
 		t.add(text(k.ID), text(k.Name), enabled, text(names), text(today), text(rest), text(ago(k.Created, v.now)), text(ago(k.Changed, v.now)))
 	}

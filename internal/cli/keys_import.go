@@ -42,6 +42,10 @@ is imported then, and the file can have 10,000 keys.`,
   weir keys import keys.csv --fail-on-warnings --json`,
 		Args: oneArg,
 		RunE: func(c *cobra.Command, args []string) error {
+			conn, err := t.connect(c.Context())
+			if err != nil {
+				return err
+			}
 			text, err := readFile(args[0], c.InOrStdin(), maxImportFile)
 			if err != nil {
 				return &failure{exitFailure, err}
@@ -49,10 +53,6 @@ is imported then, and the file can have 10,000 keys.`,
 			rows, err := catalog.ReadKeyFile(text, maxImport)
 			if err != nil {
 				return &failure{exitFailure, fmt.Errorf("%s: %w", args[0], err)}
-			}
-			conn, err := t.connect(c.Context())
-			if err != nil {
-				return err
 			}
 			done := &imported{IDs: []string{}, Warnings: []string{}}
 			if allOrNone {
@@ -135,8 +135,10 @@ func (c *connection) importKeys(ctx context.Context, rows []catalog.KeyFileRow, 
 		batch := good[at:min(at+importBatch, len(good))]
 		text, lines := catalog.WriteKeyFile(batch)
 		before := len(done.Warnings)
-		if err := c.sendKeys(ctx, text, false, done); err != nil {
-			return &failure{exitFailure, fmt.Errorf("%d keys are imported, those before line %d; the file can be imported again: %w", len(done.IDs), batch[0].Line, err)}
+		if err := c.sendKeys(ctx, text, false, done); err != nil && at > 0 {
+			return fmt.Errorf("the keys before line %d are imported, and the file can be imported again: %w", batch[0].Line, err)
+		} else if err != nil {
+			return err
 		}
 		for i, w := range done.Warnings[before:] {
 			done.Warnings[before+i] = relined(w, lines, batch)

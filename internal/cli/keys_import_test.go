@@ -143,7 +143,14 @@ func TestKeysShowTerms(t *testing.T) {
 			t.Errorf("%q is not in\n%s", want, out)
 		}
 	}
-	if got := s.key("reader"); got.Tags[catalog.TagMaxConcurrent] != "3" {
+	if got := s.key("reader"); got.Tags[catalog.TagMaxConcurrent] != "3" || got.Expires.Format(time.RFC3339) != "2020-01-01T00:00:00Z" {
 		t.Errorf("%+v", got)
+	}
+	if list := s.does("keys"); !strings.Contains(list, "expired") {
+		t.Errorf("%s", list)
+	}
+	s.does("keys", "disable", key.ID)
+	if list := s.does("keys", "--json"); strings.Contains(list, "expired") || !strings.Contains(list, `"expires": "2020-01-01T00:00:00Z"`) {
+		t.Errorf("%s", list)
 	}
 }

@@ -23,6 +23,10 @@ func arguments(c *cobra.Command, function string) []string {
 			args = append(args, function)
 			continue
 		}
+		if c.CommandPath() == "weir keys import" {
+			args = append(args, filepath.Join(function, "keys.csv"))
+			continue
+		}
 		args = append(args, strings.ToLower(strings.TrimRight(strings.SplitN(word, "|", 2)[0], ".")))
 	}
 	return args
@@ -42,6 +46,7 @@ func TestWalk(t *testing.T) {
 	t.Setenv("AWS_MAX_ATTEMPTS", "1")
 	function := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(function, "lambda_function.py"), []byte("def lambda_handler(event, context): pass\n"), 0o600))
+	must(t, os.WriteFile(filepath.Join(function, "keys.csv"), []byte("name,key\nn,apikey1234abcdefghij\n"), 0o600))
 	clients := 0
 	for _, c := range everyCommand() {
 		if !c.Runnable() {

@@ -112,7 +112,7 @@ func (d *Door) admitAnybody(p *passage) error {
 	if err := d.readBody(p); err != nil {
 		return err
 	}
-	if _, own := d.o.Own[p.r.URL.Path]; own {
+	if d.own(p.r.URL.Path) != nil {
 		p.service = d.services[OwnService]
 	}
 	targeted := p.r.Header.Get(protocol.TargetHeader) != ""

@@ -127,6 +127,15 @@ func TestOwnRoutesBelowAFolder(t *testing.T) {
 	if w := d.do(ask{target: "/_weir/keys/b", service: "weir", unsigned: true}); w.Code != 403 {
 		t.Errorf("unsigned: %d %s", w.Code, w.Body)
 	}
+	d = newDoor(t, func(o *control.Options) {
+		o.AnyCredentials, o.Own = true, map[string]http.Handler{"/_weir/keys/": says("keys")}
+	})
+	r := httptest.NewRequest("GET", "http://127.0.0.1/_weir/keys/b", nil)
+	r.Header.Set("Authorization", "anything")
+	w := httptest.NewRecorder()
+	if d.ServeHTTP(w, r); w.Body.String() != "keys" {
+		t.Errorf("with any credentials: %d %s", w.Code, w.Body)
+	}
 }
 
 // noted is a service of the AWS JSON protocol.
