@@ -105,6 +105,9 @@ func newKeyFileRow(line int, cells []string, at [columns]int, width int) KeyFile
 		}
 		return ""
 	}
+	for len(cells) > width && cells[len(cells)-1] == "" {
+		cells = cells[:len(cells)-1] // spreadsheets end lines in commas
+	}
 	row := KeyFileRow{Line: line, Name: cell(columnName), Value: cell(columnKey), Description: cell(columnDescription)}
 	switch lower(cell(columnEnabled)) {
 	case "true", "":

@@ -49,6 +49,7 @@ func TestKeyFiles(t *testing.T) {
 		{"an odd key", "name,key\nn," + fileKey + " x", "2:! API Key value can only contain printable ASCII characters without spaces"},
 		{"a long name", "name,key\n" + strings.Repeat("n", 1025) + "," + fileKey, "2:! Invalid API Key name, can be at most 1024 characters."},
 		{"plans without quotes", "name,key,usageplanids\nn," + fileKey + ",a,b", "2:! there are 4 cells under 3 column names; several usage plan ids are one cell in quotes"},
+		{"commas at the end", "name,key,,\nn," + fileKey + ",,,,,", "2:n|KEY||true|"},
 		{"ten plans", "name,key,usageplanids\nn," + fileKey + ",\"" + many[2:] + "\"", "2:n|KEY||true|p+p+p+p+p+p+p+p+p+p"},
 		{"eleven plans", "name,key,usageplanids\nn," + fileKey + ",\"" + many + "\"", "2:! an API Key can be in at most 10 Usage Plans"},
 		{"only a header", "name,key\n", ""},
