@@ -254,6 +254,7 @@ func (p *Pool) confirm(me *part, a ShareAsk) {
 // slice is what a node may be given.
 type slice struct {
 	nodes, absent int     // of the cluster; those of them that did not ask lately
+	keep          float64 // tokens to be left for those
 	due           float64 // the rate that its demand deserves
 	rate, burst   float64 // what of it can be had now
 }
@@ -262,8 +263,8 @@ type slice struct {
 // ones to one level, the rest in equal parts. For each node that may come a
 // part is kept free: half of an equal part against a first ask, an eighth
 // against a node that goes on asking. What flows into the free part then is not
-// lost: renewals bring it out, which is why it is no more than fills the burst
-// that is kept, in the time between two.
+// lost: renewals bring it out, which is why it is no more than the burst that is
+// kept has room for, in the time between two.
 func (p *Pool) split(me *part, nodes int) slice {
 	n, whole := float64(len(p.Parts)), Rate(p.Setting)
 	s := slice{nodes: nodes, absent: nodes - len(p.Parts)}
@@ -273,9 +274,12 @@ func (p *Pool) split(me *part, nodes int) slice {
 	}
 	burst := float64(whole.Burst)
 	free := min(float64(s.absent)*max(1, burst*kept), max(burst-n, 0))
+	if s.absent > 0 {
+		s.keep = max(1, free/2)
+	}
 	keptRate := float64(s.absent) * kept * whole.PerSecond
 	if me.Old.Number != 0 {
-		keptRate = min(keptRate, free/renewAfter.Seconds())
+		keptRate = min(keptRate, max(free-s.keep, 0)/renewAfter.Seconds())
 	}
 	rate := whole.PerSecond - keptRate
 	s.due = p.due(me, rate, nodes)
@@ -291,7 +295,7 @@ func (p *Pool) due(me *part, whole float64, nodes int) float64 {
 	var mine, sum float64
 	for i := range p.Parts {
 		q := &p.Parts[i]
-		w := max(q.Demand*1.25, whole/(16*float64(nodes)))
+		w := max(q.Demand*1.05, whole/(16*float64(nodes)))
 		if q == me && q.Old.Number == 0 {
 			w = max(w, whole/float64(nodes)) // what it will need is not known yet
 		}
@@ -320,14 +324,14 @@ func (p *Pool) due(me *part, whole float64, nodes int) float64 {
 func down(f, grain float64) float64 { return math.Floor(max(f, 0)*grain) / grain }
 
 // give makes the node's share. Tokens go with it, as far as it has room, but
-// for one for each node that may come.
+// for some for nodes that may come.
 func (p *Pool) give(me *part, s slice, a ShareAsk, answer *ShareAnswer) {
 	has := me.Old
 	left := 0.0
 	if has.Number != 0 {
 		left = min(max(a.Tokens, 0), s.burst)
 	}
-	tokens := down(min(s.burst-left, p.Tokens-float64(s.absent)), grain)
+	tokens := down(min(s.burst-left, p.Tokens-s.keep), grain)
 	p.Tokens -= tokens
 	me.New = share{Number: a.Number, Rate: s.rate, Burst: s.burst}
 	answer.Rate, answer.Burst, answer.Tokens = s.rate*(1-rateMargin), s.burst, tokens

@@ -28,6 +28,7 @@ type stake struct {
 	part   portion
 	due    int64   // when to renew it
 	sent   int64   // when the newest ask was
+	since  int64   // when the demand was last measured
 	demand float64 // calls a second
 	back   float64 // tokens cut from the share of backOf
 	backOf uint64
@@ -206,13 +207,7 @@ func (k *stake) depart(now int64) ShareAsk {
 	k.flight, k.next = f, nil
 	f.number, f.sent = k.sharing.number.Add(1), now
 
-	// Demand rises at once and falls by halves.
-	since := time.Duration(now - k.sent)
-	if k.sent == 0 || since > time.Second {
-		since = time.Second
-	}
-	lately := float64(k.asked.Swap(0)) / max(since, time.Millisecond).Seconds()
-	k.demand = max(lately, (k.demand+lately)/2)
+	k.measure(now)
 	k.sent = now
 
 	a := ShareAsk{
@@ -224,12 +219,31 @@ func (k *stake) depart(now int64) ShareAsk {
 	}
 	if k.seats != nil {
 		a.Seats, a.Sits = true, k.seats.Taken()
-		if lately > 0 {
+		if k.demand > 0 {
 			a.Want = max(a.Want, 1-a.Sits) // calls come one after the other
 		}
 	}
 	k.back, k.backOf = 0, 0 // gone with the ask, whether it arrives or not
 	return a
+}
+
+// measure tells the demand from the calls that came, when they have been enough
+// or for long enough. What has risen much is believed at once, the rest smoothed.
+func (k *stake) measure(now int64) {
+	since := time.Duration(now - k.since)
+	n := k.asked.Load()
+	if k.since == 0 || since > time.Second {
+		since = time.Second
+	}
+	if since < time.Second/2 && n < 10 {
+		return
+	}
+	k.asked.Add(-n)
+	k.since = now
+	lately := float64(n) / max(since, time.Millisecond).Seconds()
+	if k.demand = (k.demand + lately) / 2; lately > k.demand*4/3 {
+		k.demand = lately
+	}
 }
 
 // arrive ends the flight.
