@@ -120,9 +120,9 @@ func TestOneNodeAloneHasTheWholeBucket(t *testing.T) {
 // or overtaken, nodes that come, die, stop and stand still, clocks of unequal
 // speed, edits that nodes hear of one after the other, tokens given back.
 func TestNodesTogetherKeepTheBound(t *testing.T) {
-	seeds := 400
+	seeds := 150
 	if testing.Short() {
-		seeds = 50
+		seeds = 30
 	}
 	admitted := 0
 	for seed := range seeds {
