@@ -57,6 +57,7 @@ func pgConfig(database string) (*pgx.ConnConfig, error) {
 		"search_path":        "weir",
 		"synchronous_commit": "on",
 		"jit":                "off",
+		"work_mem":           "32MB", // 100,000 keys are sorted at the start
 		"lock_timeout":       milliseconds(lockWait),
 		// The server lets go of a client that is gone.
 		"tcp_keepalives_idle":     "5",
