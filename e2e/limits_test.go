@@ -115,7 +115,7 @@ func TestStageThrottlesWithTheAWSCLI(t *testing.T) {
 	l.settings("/pets~1{id}/GET"+rate, "0", "/pets~1{id}/GET"+burst, "10")
 	wants("rate 0 lets nothing through", 0, 0)
 	st = l.settings("/pets~1{id}/GET", "remove", "//GET", "remove", "/*/*", "remove")
-	st.is("null", "methodSettings")
+	st.is("{}", "methodSettings")
 	wants("all removed", 6, 6)
 }
 

@@ -91,7 +91,11 @@ func BenchmarkLine(b *testing.B) {
 // keeps them.
 func BenchmarkLineRecorded(b *testing.B) {
 	g := quiet(b, hello)
-	g.options.Record = telemetry.NewRequests().Add
+	requests, refusals := telemetry.NewRequests(), telemetry.NewRefusals(time.Now())
+	g.options.Record = func(r *telemetry.Record) {
+		requests.Add(r)
+		refusals.Add(r)
+	}
 	benchmarkLine(b, g)
 }
 
