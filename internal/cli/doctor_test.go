@@ -26,7 +26,7 @@ func TestDoctorScreen(t *testing.T) {
 		{Check: "database", Verdict: app.Fine, Found: "PostgreSQL 15.4 at 10.0.0.7:5432 (weir on db1:5432 or db2:5432), schema 3"},
 		{Check: "durability", Verdict: app.Fine, Found: "fsync and full_page_writes are on; weir asks for synchronous_commit = on by itself (the server's is on)"},
 		{Check: "failover", Verdict: app.Warning, Found: "db2 follows without being waited for: a failover to it forgets the last calls that were counted, and limits are exceeded by them", Do: "set synchronous_standby_names to the standby that would take over"},
-		{Check: "connections", Verdict: app.Warning, Found: "31 of 40 in use, by 3 nodes and others; a node takes up to 9", Do: "raise max_connections to 49 or more before another node is started"},
+		{Check: "connections", Verdict: app.Warning, Found: "31 of 40 in use, by 3 nodes and others; a node takes up to 10", Do: "raise max_connections to 53 or more before another node is started"},
 		{Check: "database's clock", Verdict: app.Fine, Found: "within 1ms of this machine's"},
 		{Check: "commit", Verdict: app.Fine, Found: "1.3ms"},
 		{Check: "server secret", Verdict: app.Failing, Found: "/etc/weir/weir.secret holds secret 1a2b3c4d, and the data was stored under another", Do: "copy the file of a node that runs, or name it with --secret-file"},

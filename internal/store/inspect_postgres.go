@@ -75,7 +75,7 @@ type Standby struct {
 }
 
 // NodeConnections is how many connections one node takes at most.
-func NodeConnections() int { return readersOfNode + 5 } // changes, ledger, the rest, follower, beats
+func NodeConnections() int { return readersOfNode + 6 } // changes, ledger, rates, the rest, follower, beats
 
 // SharedSchemaVersion is the schema that this weir keeps in PostgreSQL.
 func SharedSchemaVersion() int { return len(postgresMigrations) }
