@@ -78,24 +78,23 @@ func TestPostgresRefuses(t *testing.T) {
 }
 
 func TestPostgresIsFull(t *testing.T) {
-	p := storetest.StartPostgres(t, "max_connections=8", "superuser_reserved_connections=0")
-	database := p.Database(t)
-	var held []*pgx.Conn
-	for {
-		c, err := pgx.Connect(t.Context(), database)
-		if err != nil {
-			break
-		}
-		held = append(held, c)
+	p := storetest.SharedPostgres(t)
+	database := newDatabase(t)
+	p.Exec(t, database, "CREATE ROLE crowded LOGIN PASSWORD 'crowded' CONNECTION LIMIT 0")
+	u, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
 	}
-	_, err := store.Open(t.Context(), store.Options{Dir: t.TempDir(), Database: database})
-	if err == nil || !errors.Is(err, store.ErrUnreachable) {
-		t.Fatalf("a store was opened on a server without connections: %v", err)
+	u.User = url.UserPassword("crowded", "crowded")
+	s, err := store.Open(t.Context(), store.Options{Dir: t.TempDir(), Database: u.String()})
+	if err == nil {
+		s.Close()
+		t.Fatal("a store was opened on a server without connections")
+	}
+	if !errors.Is(err, store.ErrUnreachable) {
+		t.Errorf("it is not ErrUnreachable: %v", err)
 	}
 	contains(t, err.Error(), "no connection left", "max_connections")
-	for _, c := range held {
-		c.Close(context.Background())
-	}
 }
 
 // TestMigrationsAtOnce starts several nodes on an empty database at one time.
