@@ -74,7 +74,7 @@ type explanation struct {
 	Method, Path, ResourcePath, APIID, Stage string
 	KeyID, PlanID, SourceIP                  string
 	Verdict, Reason, Cause, Detail, What, Do string
-	Layer                                    string
+	Layer, Shadow                            string
 	Status                                   int
 	Limit                                    *explainedLimit
 	ClearsAt                                 time.Time
@@ -176,7 +176,11 @@ func (e *explanation) print(s *screen) {
 		in = bad
 	}
 	by := ""
-	if e.Layer != "" {
+	switch {
+	case e.Shadow != "":
+		by = " by a tag of its usage plan"
+		in = warn
+	case e.Layer != "":
 		by = " at the " + e.Layer
 	}
 	s.printf("%s\n\n", s.paint(in, clean(strings.TrimSpace(fmt.Sprintf("%s%s: %d %s", e.Verdict, by, e.Status, e.Reason)))))
@@ -196,7 +200,7 @@ func (e *explanation) fields() [][2]string {
 	}
 	return [][2]string{
 		{"why", e.What},
-		{"cause", e.Cause},
+		{"cause", e.Cause + e.Shadow}, // never both
 		{"detail", e.detail()},
 		{"limit", setting},
 		{"counter", counter},

@@ -30,6 +30,8 @@ func TestExplainScreens(t *testing.T) {
 		{"no request", `{"requestId":"6a9d0c8e-32f5-4a5b-9f0e-0d8f3f6f2b1c","time":"2026-11-27T03:00:00Z","method":"","path":"","status":400,"sourceIp":"192.0.2.7",` +
 			`"verdict":"refused","reason":"MALFORMED_REQUEST","cause":"framing","layer":"connection","what":"It was refused before it was a request.",` +
 			`"do":"Send what the detail names.","detail":"A header line has no name.","cleared":false}`},
+		{"shadow mode", `{` + keyed + `"status":200,"verdict":"admitted","shadow":"plan-throttle","layer":"throttle","what":"W.","do":"D.",` +
+			`"limit":{"rateLimit":1,"burstLimit":1,"tokens":0.5,"clearsInMs":500},"clearsAt":"2026-11-27T03:00:00.75Z","cleared":true}`},
 		{"let in", `{` + keyed + `"status":200,"verdict":"admitted","what":"The call was let in, and no limit refused it.","cleared":false}`},
 	}
 	now := time.Date(2026, 11, 27, 3, 4, 0, 0, time.UTC)
