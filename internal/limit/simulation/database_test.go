@@ -20,21 +20,49 @@ type database struct {
 	world *world
 	rnd   *rand.Rand
 	books *limittest.Ledger
+	rates *limittest.Rates
 	now   time.Time // of the transaction under way
 	rows  map[string]chan struct{}
 	epoch int // counts kills
 	up    time.Duration
 	slow  time.Duration
 	fast  time.Duration // when slow ends
-	seen  map[string]time.Duration
+	// mayAct are the nodes that may still spend what they hold: all that did not
+	// stop cleanly, since one that is not heard of may be paused.
+	mayAct map[string]bool
+	// handles are the ledger's of all nodes that ever ran.
+	handles []*limittest.Ledger
 }
 
 var errAway = errors.New("simulation: the database is away")
 
 func newDatabase(w *world) *database {
-	d := &database{world: w, rnd: w.random("database"), rows: map[string]chan struct{}{}, seen: map[string]time.Duration{}}
+	d := &database{world: w, rnd: w.random("database"), rows: map[string]chan struct{}{}, mayAct: map[string]bool{}}
 	d.books = &limittest.Ledger{Now: func() time.Time { return d.now }}
+	d.rates = &limittest.Rates{Now: func() time.Time { return d.now }, Nodes: d.nodes}
 	return d
+}
+
+// divided is the row of all buckets. Its transactions read the clock once they
+// have the lock, as Pool asks.
+const divided = "buckets"
+
+// nodes is how many nodes the database takes for alive.
+func (d *database) nodes() (n int) {
+	for _, running := range d.world.running {
+		if running != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// held is what nodes hold of an account, the dead included.
+func (d *database) held(a limit.Account) (n int64) {
+	for _, h := range d.handles {
+		n += h.Held(a)
+	}
+	return n
 }
 
 // transact runs commit in a transaction that locks a row.
@@ -53,8 +81,11 @@ func (d *database) transact(row string, commit func()) error {
 	if epoch != d.epoch {
 		return errAway
 	}
-	// The transaction's clock: when it began, when it got the lock, or between.
-	now := began.Add(time.Duration(d.rnd.Int64N(int64(d.world.wall().Sub(began)) + 1)))
+	now := d.world.wall()
+	if row != divided {
+		// The transaction's clock: when it began, when it got the lock, or between.
+		now = began.Add(time.Duration(d.rnd.Int64N(int64(now.Sub(began)) + 1)))
+	}
 	cost := time.Duration(d.rnd.ExpFloat64() * float64(d.world.commit))
 	if d.world.now() < d.fast {
 		cost += d.slow
@@ -77,32 +108,17 @@ func (d *database) kill(back time.Duration) {
 	d.up = d.world.now() + back
 }
 
-// heartbeat and gone are how the cluster knows who lives: a node says so, and
-// one that has not said so for a while is taken for dead.
-const (
-	heartbeat = time.Second
-	gone      = 5 * time.Second
-)
-
-func (d *database) living() []string {
-	var names []string
-	for name, at := range d.seen {
-		if d.world.now()-at < gone {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
 // wire is a node's connection to the database.
 type wire struct {
 	node *node
 	rnd  *rand.Rand
-	*limittest.Ledger
+	own  *limittest.Ledger // its handle
 }
 
 func (n *node) connect() *wire {
-	return &wire{n, n.world.random(n.name + " wire"), n.world.db.books.Node(n.name)}
+	own := n.world.db.books.Node(n.name)
+	n.world.db.handles = append(n.world.db.handles, own)
+	return &wire{n, n.world.random(n.name + " wire"), own}
 }
 
 // exchange asks the database something and waits for the answer, or until ctx
@@ -152,11 +168,12 @@ func (w *wire) Spend(ctx context.Context, a limit.Ask) (out limit.Answer, err er
 	var decided limit.Answer
 	err = w.exchange(ctx, a.Account.KeyID, func() {
 		var failed error
-		if decided, failed = w.Ledger.Spend(context.Background(), a); failed != nil {
+		if decided, failed = w.own.Spend(context.Background(), a); failed != nil {
 			w.node.world.fail("Spend: %v", failed)
 		}
 	})
 	if err != nil {
+		w.node.world.spent[keyOf(a.Account)].unknown += a.Calls
 		return limit.Answer{}, err
 	}
 	return decided, nil
@@ -165,7 +182,31 @@ func (w *wire) Spend(ctx context.Context, a limit.Ask) (out limit.Answer, err er
 // Record implements limit.Ledger.
 func (w *wire) Record(ctx context.Context, b limit.Batch) error {
 	var failed error
-	if err := w.exchange(ctx, "batches of "+w.node.name, func() { failed = w.Ledger.Record(context.Background(), b) }); err != nil {
+	if err := w.exchange(ctx, "batches of "+w.node.name, func() { failed = w.own.Record(context.Background(), b) }); err != nil {
+		return err
+	}
+	return failed
+}
+
+// Share implements limit.Rates.
+func (w *wire) Share(ctx context.Context, asks []limit.ShareAsk) (answers []limit.ShareAnswer, err error) {
+	var decided []limit.ShareAnswer
+	err = w.exchange(ctx, divided, func() {
+		var failed error
+		if decided, failed = w.node.world.db.rates.Share(context.Background(), asks); failed != nil {
+			w.node.world.fail("Share: %v", failed)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return decided, nil
+}
+
+// Return implements limit.Rates.
+func (w *wire) Return(ctx context.Context, back []limit.ShareReturn) error {
+	var failed error
+	if err := w.exchange(ctx, divided, func() { failed = w.node.world.db.rates.Return(context.Background(), back) }); err != nil {
 		return err
 	}
 	return failed

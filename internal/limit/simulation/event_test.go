@@ -4,6 +4,8 @@ package simulation
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"weir/internal/limit"
@@ -79,17 +81,11 @@ func (w *world) enact(i int, e event, origin *node, start time.Time) {
 	c := &change{unheard: map[*node]bool{}, heard: func(time.Time) {}}
 	switch e.kind {
 	case editRate:
-		old, since := k.rate, k.rateSince
-		k.rate, k.rateSince = e.rate, start
-		w.perfect.setRate(w.now(), name, e.rate)
-		c.apply = func(n *node) { n.callers[e.key].cell.SetRate(w.config.keys[e.key].rate, n.instant()) }
-		c.heard = func(at time.Time) { w.judgeRate(name, old, since, at) }
+		w.editRate(name, &k.rate, e.rate, start, c)
+		c.apply = func(n *node) { n.rate(name, n.callers[e.key].cell, w.config.keys[e.key].rate) }
 	case editStage:
-		old, since := w.config.stage, w.config.stageSince
-		w.config.stage, w.config.stageSince = e.rate, start
-		w.perfect.setRate(w.now(), "stage", e.rate)
-		c.apply = func(n *node) { n.stage.SetRate(w.config.stage, n.instant()) }
-		c.heard = func(at time.Time) { w.judgeRate("stage", old, since, at) }
+		w.editRate("stage", &w.config.stage, e.rate, start, c)
+		c.apply = func(n *node) { n.rate("stage", n.stage, w.config.stage) }
 	case editQuota:
 		old, since := k.quota, k.quotaSince
 		k.quota, k.quotaSince = e.quota, start
@@ -106,13 +102,22 @@ func (w *world) enact(i int, e event, origin *node, start time.Time) {
 	case updateUsage:
 		ask := limit.Ask{Account: account(e.key), Quota: k.quota, Joined: w.joined()}
 		w.db.now = wall
-		w.db.books.Grant(ask, e.n, w.db.living()...)
+		w.db.books.Grant(ask, e.n, slices.Collect(maps.Keys(w.db.mayAct))...)
 		w.perfect.grant(wall, name, e.n)
-		c.apply = func(n *node) { n.recall(e.key) }
+		c.apply = func(n *node) { n.limiter.Recall(n.callers[e.key].meter) }
 		// Who has not heard yet may spend what it holds, be it more than remains.
 		c.heard = func(at time.Time) { w.history.Grant(name, e.n, start, at) }
 	}
 	w.announce(i, c, origin)
+}
+
+// editRate puts another rate in the place of one.
+func (w *world) editRate(bucket string, s *setting, r limit.Rate, start time.Time, c *change) {
+	old := *s
+	w.config.versions++
+	*s = setting{r, w.config.versions, start}
+	w.perfect.setRate(w.now(), bucket, r)
+	c.heard = func(at time.Time) { w.judgeRate(bucket, old, at) }
 }
 
 func (w *world) joined() limit.Day { return limit.DayOf(w.began) }
@@ -159,12 +164,15 @@ func (w *world) announce(i int, c *change, origin *node) {
 	}
 }
 
-// recall is what a node does when it hears of a granted usage.
-func (n *node) recall(key int) { n.limiter.Recall(n.callers[key].meter) }
-
 // admit is what a node does when a key was disabled, enabled, taken from its
-// plan or put back.
+// plan or put back: there it is a new link with a meter of its own.
 func (n *node) admit(key int) {
-	k := n.world.config.keys[key]
-	n.callers[key].enabled, n.callers[key].member = k.enabled, k.member
+	k, c := n.world.config.keys[key], n.callers[key]
+	if c.member && !k.member {
+		n.limiter.Recall(c.meter)
+	}
+	if !c.member && k.member {
+		c.meter = n.meter(key)
+	}
+	c.enabled, c.member = k.enabled, k.member
 }

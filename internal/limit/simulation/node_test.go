@@ -54,30 +54,56 @@ func (w *world) start(slot int, was *saved, unclean bool) {
 		world: w, slot: slot, name: fmt.Sprintf("node %d.%d", slot, w.processes), began: w.now(), speed: 1 + w.drift[slot],
 	}
 	n.rnd = w.random(n.name)
-	n.limiter = limit.New(n.connect(), limit.WithClock(n.mono))
-	cell := func(r limit.Rate, used float64) *limit.Cell {
-		if was != nil {
-			return limit.RestoreCell(r, used, n.instant())
-		}
-		return limit.NewCell(r, unclean, n.instant())
+	wire := n.connect()
+	options := []limit.Option{limit.WithClock(n.mono)}
+	if w.nodes > 1 {
+		options = append(options, limit.WithRates(wire, n.name))
 	}
+	n.limiter = limit.New(wire, options...)
 	if was == nil {
-		n.stage = cell(w.config.stage, 0)
-	} else {
-		n.stage = cell(w.config.stage, was.stage)
+		was = &saved{keys: make([]float64, len(w.config.keys))}
 	}
+	n.stage = n.bucket("stage", w.config.stage, was.stage, unclean)
 	for i, k := range w.config.keys {
-		used := 0.0
-		if was != nil {
-			used = was.keys[i]
-		}
-		c := &caller{cell: cell(k.rate, used), enabled: k.enabled, member: k.member}
-		c.meter = limit.NewMeter(account(i), &k.quota, w.began)
-		n.callers = append(n.callers, c)
+		n.callers = append(n.callers, &caller{
+			cell: n.bucket(accountName(i), k.rate, was.keys[i], unclean), meter: n.meter(i), enabled: k.enabled, member: k.member,
+		})
 	}
 	w.running[slot] = n
-	w.db.seen[n.name] = w.now()
+	if w.nodes == 1 { // SQLite: who has the lock on the folder is alone
+		clear(w.db.mayAct)
+	}
+	w.db.mayAct[n.name] = true
 	go n.live()
+	if n.limiter.Divides() {
+		go n.renew()
+	}
+}
+
+// bucket makes a bucket: a part of one that all nodes divide, or one of its own.
+func (n *node) bucket(name string, s setting, used float64, empty bool) *limit.Cell {
+	switch now := n.instant(); {
+	case n.limiter.Divides():
+		return n.limiter.Bucket(name, limit.CompileVersion(s.rate, s.version), now)
+	case empty:
+		return limit.NewCell(s.rate, true, now)
+	default:
+		return limit.RestoreCell(s.rate, used, now)
+	}
+}
+
+// rate edits a bucket.
+func (n *node) rate(name string, c *limit.Cell, s setting) {
+	if n.limiter.Divides() {
+		n.limiter.Bucket(name, limit.CompileVersion(s.rate, s.version), n.instant())
+		return
+	}
+	c.SetRate(s.rate, n.instant())
+}
+
+func (n *node) meter(key int) *limit.Meter {
+	quota := n.world.config.keys[key].quota
+	return limit.NewMeter(account(key), &quota, n.world.began)
 }
 
 // live does what a process does once a second.
@@ -89,9 +115,7 @@ func (n *node) live() {
 			return
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		if err := n.limiter.Tend(ctx); err == nil && n.connected() {
-			n.world.db.seen[n.name] = n.world.now()
-		}
+		_ = n.limiter.Tend(ctx) // what it did not record it brings again
 		cancel()
 	}
 }
@@ -99,6 +123,18 @@ func (n *node) live() {
 func (n *node) connected() bool {
 	now := n.world.now()
 	return now >= n.asksCut && now >= n.answersCut && now >= n.world.db.up
+}
+
+// renew does what a process does ten times a second.
+func (n *node) renew() {
+	for {
+		time.Sleep(100*time.Millisecond + time.Duration(n.rnd.Int64N(int64(10*time.Millisecond))))
+		n.gate()
+		if n.dead || n.stopping || n.world.over {
+			return
+		}
+		_ = n.limiter.Renew(context.Background()) // what it did not renew it asks for again
+	}
 }
 
 // mono is the node's monotonic clock.
@@ -110,10 +146,11 @@ func (n *node) instant() limit.Instant {
 	return limit.Instant{Mono: n.mono(), Wall: n.world.wall().Add(n.offset)}
 }
 
-// gate is where a process that is stopped stands still.
+// gate is where a process that is stopped stands still. When it goes on, one
+// goroutine runs after the other.
 func (n *node) gate() {
 	for n.world.now() < n.paused {
-		time.Sleep(n.paused - n.world.now())
+		time.Sleep(n.paused - n.world.now() + time.Duration(n.rnd.IntN(100_000)))
 	}
 }
 
@@ -139,11 +176,13 @@ func (n *node) call(key int, slowly time.Duration) {
 	defer cancel()
 	grant, verdict := n.limiter.Take(ctx, []*limit.Cell{n.stage, c.cell}, nil, c.meter, now)
 	if n.dead {
+		w.spent[key].unknown++
 		return
 	}
 	if verdict.Outcome == limit.Granted {
 		w.admitted++
-		fmt.Fprintln(w.digest, n.name, key, w.now())
+		w.spent[key].admitted++
+		w.note(n.name, key, w.now())
 		w.history.Admit(start, w.wall(), accountName(key), w.buckets(key)...)
 		grant.Settle(true)
 	}
@@ -168,8 +207,12 @@ func (n *node) stop() *saved {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	clean := n.limiter.Stop(ctx) == nil
+	_ = n.limiter.ReturnShares(ctx) // what was not returned ends by itself
 	if n.dead {
 		return nil
+	}
+	if clean {
+		delete(n.world.db.mayAct, n.name)
 	}
 	was := &saved{stage: n.stage.Used(n.instant())}
 	for _, c := range n.callers {

@@ -33,6 +33,7 @@ type key struct {
 	quota limit.Quota
 	calls float64 // asked a second
 	burst int     // asked at once, each time
+	roams bool    // its calls go now to one node and now to another
 }
 
 // event is one thing that happens, to a node or a key.
@@ -95,26 +96,25 @@ func draw(seed uint64) schedule {
 	if r.IntN(3) == 0 {
 		s.stage = drawRate(r)
 	}
+	rates := r.IntN(2) == 0            // it is about buckets, or about quotas
 	budget := 200 + r.ExpFloat64()*400 // calls, of all keys
+	if rates {
+		s.lasts = time.Duration(4+r.IntN(8)) * time.Second
+		budget *= 2
+	}
 	for range 1 + r.IntN(3) {
-		s.keys = append(s.keys, drawKey(r))
+		s.keys = append(s.keys, drawKey(r, rates))
 	}
 	for i := range s.keys {
 		k := &s.keys[i]
 		k.calls = min(k.calls, budget/float64(len(s.keys))/s.lasts.Seconds())
-	}
-	if s.nodes > 1 { // TODO rates are not shared yet
-		s.stage = unlimited
-		for i := range s.keys {
-			s.keys[i].rate = unlimited
-		}
 	}
 	for range s.nodes {
 		s.drift = append(s.drift, []float64{0, 0, fastest, -slowest, -slowest * r.Float64()}[r.IntN(5)])
 	}
 	if r.IntN(8) > 0 { // some runs have no fault
 		for range r.IntN(12) {
-			s.events = append(s.events, s.drawEvent(r))
+			s.events = append(s.events, s.drawEvent(r, rates))
 		}
 	}
 	return s
@@ -128,8 +128,8 @@ const (
 )
 
 func drawRate(r *rand.Rand) limit.Rate {
-	rates := []float64{0.5, 1, 2, 5, 10, 20, 50, 100, 1000}
-	bursts := []int{1, 2, 3, 5, 10, 20, 100}
+	rates := []float64{0.5, 1, 2, 5, 10, 10, 15, 20, 50, 100, 1000}
+	bursts := []int{1, 2, 3, 5, 10, 20, 50, 100}
 	return limit.Rate{PerSecond: rates[r.IntN(len(rates))], Burst: bursts[r.IntN(len(bursts))]}
 }
 
@@ -143,19 +143,29 @@ func drawQuota(r *rand.Rand) limit.Quota {
 	return q
 }
 
-func drawKey(r *rand.Rand) key {
+func drawKey(r *rand.Rand, rates bool) key {
 	k := key{rate: unlimited, quota: drawQuota(r), burst: 1}
-	if r.IntN(2) == 0 {
+	if rates || r.IntN(4) == 0 {
 		k.rate = drawRate(r)
 	}
 	k.calls = []float64{2, 10, 30, 100, 300}[r.IntN(5)]
-	if r.IntN(3) == 0 {
+	if rates { // enough of them that the limit is felt, by all nodes
+		k.calls = k.rate.PerSecond * (0.5 + 3*r.Float64())
+		k.roams = r.IntN(3) > 0
+		if r.IntN(4) > 0 {
+			k.quota = limit.Quota{Limit: 100_000, Period: limit.Daily}
+		}
+	}
+	switch r.IntN(4) {
+	case 0:
 		k.burst = 2 + r.IntN(20)
+	case 1:
+		k.burst = max(k.rate.Burst%1000, 1) * (1 + r.IntN(2))
 	}
 	return k
 }
 
-func (s *schedule) drawEvent(r *rand.Rand) event {
+func (s *schedule) drawEvent(r *rand.Rand, rates bool) event {
 	e := event{
 		at:    time.Duration(r.Int64N(int64(s.lasts))),
 		lasts: time.Duration(r.Int64N(int64(4 * time.Second))),
@@ -169,14 +179,18 @@ func (s *schedule) drawEvent(r *rand.Rand) event {
 	if r.IntN(4) == 0 {
 		e.lasts *= 5
 	}
-	if s.nodes > 1 { // TODO
-		e.rate = unlimited
+	if !rates && r.IntN(3) == 0 {
+		e.kind = []kind{updateUsage, editQuota, slow, cutAnswers, crash, stop}[r.IntN(6)]
+	}
+	if rates && r.IntN(3) > 0 {
+		e.kind = []kind{crash, pause, cutAsks, cutAnswers, editRate}[r.IntN(5)]
+		e.lasts = 2*time.Second + e.lasts%(3*time.Second)
 	}
 	switch e.kind {
 	case jump:
 		e.n = r.Int64N(7201) - 3600
 	case editRate, editStage:
-		if s.nodes == 1 && r.IntN(6) == 0 {
+		if r.IntN(6) == 0 {
 			e.rate = limit.Rate{}
 		}
 	case editQuota:

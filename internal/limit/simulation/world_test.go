@@ -3,9 +3,10 @@
 package simulation
 
 import (
+	"context"
 	"fmt"
-	"hash"
 	"hash/fnv"
+	"math"
 	"slices"
 	"testing/synctest"
 	"time"
@@ -27,27 +28,45 @@ type world struct {
 	over      bool
 
 	asked, admitted int
-	digest          hash.Hash64 // of what was admitted when
+	spent           []spending // by key
+	digest          uint64     // of what was admitted when, in any order
 	failures        []string
+}
+
+// spending is what the ledger has to know of a key in the end.
+type spending struct {
+	admitted int64
+	unknown  int64 // calls that the ledger may have recorded, and no client was let in
 }
 
 // config is what the database holds of keys and limits.
 type config struct {
-	stage      limit.Rate
-	stageSince time.Time
-	keys       []keyConfig
+	stage    setting
+	keys     []keyConfig
+	versions int64
 }
 
 type keyConfig struct {
-	rate            limit.Rate
+	rate            setting
 	quota           limit.Quota
-	enabled, member bool
-	rateSince       time.Time
 	quotaSince      time.Time
+	enabled, member bool
+}
+
+// setting is a rate with its version, and since when it may be in force.
+type setting struct {
+	rate    limit.Rate
+	version int64
+	since   time.Time
 }
 
 func account(key int) limit.Account {
 	return limit.Account{PlanID: "plan", KeyID: fmt.Sprintf("key%d", key)}
+}
+
+func keyOf(a limit.Account) (key int) {
+	fmt.Sscanf(a.KeyID, "key%d", &key)
+	return key
 }
 
 func accountName(key int) string { return account(key).KeyID }
@@ -64,6 +83,7 @@ func (w *world) fail(format string, args ...any) {
 
 // outcome is what a run showed.
 type outcome struct {
+	seed                     uint64
 	asked, admitted, perfect int
 	excess                   []limittest.Excess
 	failures                 []string
@@ -73,12 +93,12 @@ type outcome struct {
 
 // run plays a schedule to its end. It is called within a synctest bubble.
 func run(s schedule) outcome {
-	w := &world{schedule: s, zero: time.Now(), running: make([]*node, s.nodes), history: &limittest.History{}, digest: fnv.New64a()}
+	w := &world{schedule: s, zero: time.Now(), running: make([]*node, s.nodes), spent: make([]spending, len(s.keys)), history: &limittest.History{}}
 	w.db = newDatabase(w)
 	w.perfect = &perfect{buckets: map[string]*perfectBucket{"stage": {rate: s.stage}}, accounts: map[string]*perfectAccount{}}
-	w.config.stage, w.config.stageSince = s.stage, s.began
+	w.config.stage = setting{s.stage, 0, s.began}
 	for i, k := range s.keys {
-		w.config.keys = append(w.config.keys, keyConfig{k.rate, k.quota, true, true, s.began, s.began})
+		w.config.keys = append(w.config.keys, keyConfig{setting{k.rate, 0, s.began}, k.quota, s.began, true, true})
 		w.perfect.buckets[accountName(i)] = &perfectBucket{rate: k.rate}
 		w.perfect.accounts[accountName(i)] = &perfectAccount{
 			quota: k.quota, start: limit.DayOf(s.began), used: map[limit.Day]int64{}, extra: map[limit.Day]int64{},
@@ -96,25 +116,51 @@ func run(s schedule) outcome {
 	time.Sleep(s.lasts)
 	w.over = true
 	time.Sleep(time.Minute) // everything that is under way ends
+	for _, n := range w.running {
+		if n != nil {
+			if err := n.limiter.Flush(context.Background()); err != nil {
+				w.fail("the last Flush of %s: %v", n.name, err)
+			}
+		}
+	}
 	synctest.Wait()
 	return w.judge()
 }
 
 func (w *world) judge() outcome {
-	w.judgeRate("stage", w.config.stage, w.config.stageSince, limittest.Forever)
+	w.judgeRate("stage", w.config.stage, limittest.Forever)
 	for i, k := range w.config.keys {
-		w.judgeRate(accountName(i), k.rate, k.rateSince, limittest.Forever)
+		w.judgeRate(accountName(i), k.rate, limittest.Forever)
 		w.history.Quota(accountName(i), k.quota, w.joined(), k.quotaSince, limittest.Forever)
 	}
-	o := outcome{digest: w.digest.Sum64(), asked: w.asked, admitted: w.admitted, perfect: w.perfect.admitted, failures: w.failures, excess: w.history.Check()}
+	w.audit()
+	o := outcome{seed: w.seed, digest: w.digest, asked: w.asked, admitted: w.admitted, perfect: w.perfect.admitted, failures: w.failures, excess: w.history.Check()}
 	o.faulty = slices.ContainsFunc(w.events, func(e event) bool { return e.kind.faulty() })
 	return o
 }
 
+func (w *world) note(what ...any) {
+	h := fnv.New64a()
+	fmt.Fprintln(h, what...)
+	w.digest += h.Sum64()
+}
+
 // judgeRate tells the checker of a rate, as fast as the fastest clock has it.
-func (w *world) judgeRate(bucket string, r limit.Rate, from, until time.Time) {
-	r.PerSecond *= 1 + max(0, slices.Max(w.drift))
-	w.history.Rate(bucket, r, from, until)
+func (w *world) judgeRate(bucket string, s setting, until time.Time) {
+	s.rate.PerSecond *= 1 + max(0, slices.Max(w.drift))
+	w.history.Rate(bucket, s.rate, s.since, until)
+}
+
+// audit holds what the ledger recorded against what was admitted: every call
+// that was let in is recorded, or held by a node that died; and nothing else is
+// but calls whose outcome nobody heard.
+func (w *world) audit() {
+	for key, s := range w.spent {
+		used, held := w.db.books.Used(account(key), math.MinInt32, math.MaxInt32), w.db.held(account(key))
+		if used > s.admitted+s.unknown || s.admitted > used+held {
+			w.fail("the ledger has %d calls of %s as used and %d as held; %d were admitted and of %d nobody knows", used, accountName(key), held, s.admitted, s.unknown)
+		}
+	}
 }
 
 // demand asks for calls of a key, at random nodes.
@@ -123,14 +169,14 @@ func (w *world) demand(key int) {
 	k := w.keys[key]
 	for {
 		pause := r.ExpFloat64() * float64(k.burst) / k.calls * float64(time.Second)
-		time.Sleep(time.Duration(pause) + 1)
+		time.Sleep(min(time.Duration(pause), w.lasts) + 1)
 		if w.over {
 			return
 		}
 		for range k.burst {
 			n := w.running[r.IntN(len(w.running))]
-			if r.IntN(3) > 0 { // callers like the first
-				n = w.running[0]
+			if k.roams && r.IntN(4) > 0 {
+				n = w.running[int(w.now()/(1500*time.Millisecond))%len(w.running)]
 			}
 			slowly := time.Duration(0)
 			if r.IntN(50) == 0 {
