@@ -52,8 +52,12 @@ func main() {
 		}
 		return
 	}
-	r := runner{root: root, tests: strings.Fields(*tests), timeout: *timeout}
+	r := &runner{root: root, tests: strings.Fields(*tests), timeout: *timeout}
 	check(r.unchanged(ctx))
+	built, err := os.MkdirTemp("", "mutate")
+	check(err)
+	defer os.RemoveAll(built)
+	check(r.prepare(ctx, built, mutants))
 	fmt.Printf("%d mutants, %d more that no test can tell\n", len(mutants), skipped)
 	score := report(os.Stdout, mutants, r.all(ctx, mutants, *workers))
 	if ctx.Err() != nil || score < *goal || len(unused) > 0 {
@@ -69,7 +73,7 @@ func check(err error) {
 }
 
 // all tries every mutant and returns the verdicts in the same order.
-func (r runner) all(ctx context.Context, mutants []mutant, workers int) []verdict {
+func (r *runner) all(ctx context.Context, mutants []mutant, workers int) []verdict {
 	verdicts := make([]verdict, len(mutants))
 	next := make(chan int)
 	var wg sync.WaitGroup

@@ -22,6 +22,8 @@ type mutant struct {
 	to     string
 	offset int // of from in the file
 	source []byte
+	id     int  // by which it is chosen
+	apart  bool // it needs a build of its own
 }
 
 func (m mutant) String() string {

@@ -78,8 +78,11 @@ func TestLow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := runner{root: dir, tests: []string{"."}, timeout: time.Minute}
+	r := &runner{root: dir, tests: []string{"."}, timeout: time.Minute}
 	if err := r.unchanged(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.prepare(t.Context(), t.TempDir(), all); err != nil {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer

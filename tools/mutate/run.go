@@ -27,11 +27,13 @@ type runner struct {
 	root    string
 	tests   []string
 	timeout time.Duration
+
+	programs []string // the tests, built with all mutants in them
 }
 
 // unchanged makes sure that the tests pass as things stand, and fills the
 // build cache.
-func (r runner) unchanged(ctx context.Context) error {
+func (r *runner) unchanged(ctx context.Context) error {
 	for _, pkg := range r.tests {
 		if out, err := r.test(ctx, pkg, ""); err != nil {
 			return fmt.Errorf("%s fails without any change: %w\n%s", pkg, err, out)
@@ -40,16 +42,82 @@ func (r runner) unchanged(ctx context.Context) error {
 	return nil
 }
 
+// prepare builds the tests with all mutants that can stand beside each other.
+func (r *runner) prepare(ctx context.Context, dir string, mutants []mutant) error {
+	woven, err := weave(mutants)
+	if err != nil {
+		return err
+	}
+	replace := map[string]string{}
+	for name, text := range woven {
+		file := filepath.Join(dir, filepath.Base(name))
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			return err
+		}
+		replace[name] = file
+	}
+	overlay, err := writeOverlay(dir, replace)
+	if err != nil {
+		return err
+	}
+	for i, pkg := range r.tests {
+		program := filepath.Join(dir, fmt.Sprintf("tests%d", i))
+		cmd := exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", program, pkg)
+		cmd.Dir = r.root
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("with all mutants %s does not compile: %w\n%s", pkg, err, out)
+		}
+		r.programs = append(r.programs, program)
+	}
+	if v := r.choose(ctx, 0); v != survived {
+		return fmt.Errorf("with all mutants asleep the tests fail")
+	}
+	return nil
+}
+
+func writeOverlay(dir string, replace map[string]string) (string, error) {
+	text, err := json.Marshal(map[string]map[string]string{"Replace": replace})
+	if err != nil {
+		return "", err
+	}
+	name := filepath.Join(dir, "overlay.json")
+	return name, os.WriteFile(name, text, 0o600)
+}
+
+// choose runs the tests that are built, with one mutant alive.
+func (r *runner) choose(ctx context.Context, id int) verdict {
+	for i, program := range r.programs {
+		// The program ends itself at its time-out; the one above it is for a
+		// program that cannot.
+		bounded, cancel := context.WithTimeout(ctx, 2*r.timeout)
+		cmd := exec.CommandContext(bounded, program, "-test.short", "-test.failfast", "-test.timeout", r.timeout.String())
+		cmd.Dir = filepath.Join(r.root, r.tests[i])
+		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", environment, id))
+		cmd.WaitDelay = 10 * time.Second
+		err := cmd.Run()
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return untried
+		case err != nil:
+			return killed
+		}
+	}
+	return survived
+}
+
 // try runs the tests on a mutant.
-func (r runner) try(ctx context.Context, m mutant) verdict {
+func (r *runner) try(ctx context.Context, m mutant) verdict {
+	if !m.apart {
+		return r.choose(ctx, m.id)
+	}
 	dir, err := os.MkdirTemp("", "mutate")
 	check(err)
 	defer os.RemoveAll(dir)
-	file, overlay := filepath.Join(dir, "mutant.go"), filepath.Join(dir, "overlay.json")
+	file := filepath.Join(dir, "mutant.go")
 	check(os.WriteFile(file, m.changed(), 0o600))
-	replace, err := json.Marshal(map[string]map[string]string{"Replace": {m.file: file}})
+	overlay, err := writeOverlay(dir, map[string]string{m.file: file})
 	check(err)
-	check(os.WriteFile(overlay, replace, 0o600))
 	for _, pkg := range r.tests {
 		out, err := r.test(ctx, pkg, overlay)
 		switch {
@@ -65,7 +133,7 @@ func (r runner) try(ctx context.Context, m mutant) verdict {
 }
 
 // test runs the short tests of one package.
-func (r runner) test(ctx context.Context, pkg, overlay string) (string, error) {
+func (r *runner) test(ctx context.Context, pkg, overlay string) (string, error) {
 	// The test binary ends itself; the deadline above it is for the compiler.
 	ctx, cancel := context.WithTimeout(ctx, r.timeout+10*time.Minute)
 	defer cancel()

@@ -5,6 +5,7 @@ package simulation
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -18,7 +19,6 @@ import (
 // Ledger, which asks the same pure functions as store does.
 type database struct {
 	world *world
-	rnd   *rand.Rand
 	books *limittest.Ledger
 	rates *limittest.Rates
 	now   time.Time // of the transaction under way
@@ -37,7 +37,7 @@ type database struct {
 var errAway = errors.New("simulation: the database is away")
 
 func newDatabase(w *world) *database {
-	d := &database{world: w, rnd: w.random("database"), rows: map[string]chan struct{}{}, mayAct: map[string]bool{}}
+	d := &database{world: w, rows: map[string]chan struct{}{}, mayAct: map[string]bool{}}
 	d.books = &limittest.Ledger{Now: func() time.Time { return d.now }}
 	d.rates = &limittest.Rates{Now: func() time.Time { return d.now }, Nodes: d.nodes}
 	return d
@@ -76,6 +76,7 @@ func (d *database) transact(row string, commit func()) error {
 		d.rows[row] = lock
 	}
 	epoch, began := d.epoch, d.world.wall()
+	rnd := d.world.random("transaction", row, d.world.now())
 	lock <- struct{}{}
 	defer func() { <-lock }()
 	if epoch != d.epoch {
@@ -84,15 +85,15 @@ func (d *database) transact(row string, commit func()) error {
 	now := d.world.wall()
 	if row != divided {
 		// The transaction's clock: when it began, when it got the lock, or between.
-		now = began.Add(time.Duration(d.rnd.Int64N(int64(now.Sub(began)) + 1)))
+		now = began.Add(time.Duration(rnd.Int64N(int64(now.Sub(began)) + 1)))
 	}
-	cost := time.Duration(d.rnd.ExpFloat64() * float64(d.world.commit))
+	cost := time.Duration(rnd.ExpFloat64() * float64(d.world.commit))
 	if d.world.now() < d.fast {
 		cost += d.slow
 	}
 	time.Sleep(cost)
 	killed := epoch != d.epoch
-	if killed && d.rnd.IntN(2) == 0 {
+	if killed && rnd.IntN(2) == 0 {
 		return errAway
 	}
 	d.now = now
@@ -111,21 +112,21 @@ func (d *database) kill(back time.Duration) {
 // wire is a node's connection to the database.
 type wire struct {
 	node *node
-	rnd  *rand.Rand
 	own  *limittest.Ledger // its handle
 }
 
 func (n *node) connect() *wire {
 	own := n.world.db.books.Node(n.name)
 	n.world.db.handles = append(n.world.db.handles, own)
-	return &wire{n, n.world.random(n.name + " wire"), own}
+	return &wire{n, own}
 }
 
 // exchange asks the database something and waits for the answer, or until ctx
 // ends. What was sent arrives or not, whatever becomes of the sender.
-func (w *wire) exchange(ctx context.Context, row string, commit func()) error {
+func (w *wire) exchange(ctx context.Context, row, what string, commit func()) error {
 	n := w.node
-	there, back := w.delay(), w.delay()
+	rnd := n.world.random(n.name, row, what, n.world.now())
+	there, back := w.delay(rnd), w.delay(rnd)
 	answer := make(chan error, 1)
 	if n.dead || ctx.Err() != nil {
 		return errAway
@@ -155,18 +156,18 @@ func (w *wire) exchange(ctx context.Context, row string, commit func()) error {
 	}
 }
 
-func (w *wire) delay() time.Duration {
-	d := float64(w.node.world.latency) * (0.5 + w.rnd.ExpFloat64())
-	if w.rnd.IntN(100) == 0 {
+func (w *wire) delay(rnd *rand.Rand) time.Duration {
+	d := float64(w.node.world.latency) * (0.5 + rnd.ExpFloat64())
+	if rnd.IntN(100) == 0 {
 		d *= 100
 	}
-	return time.Duration(d) + time.Duration(w.rnd.IntN(1000))
+	return time.Duration(d) + time.Duration(rnd.IntN(1000))
 }
 
 // Spend implements limit.Ledger.
 func (w *wire) Spend(ctx context.Context, a limit.Ask) (out limit.Answer, err error) {
 	var decided limit.Answer
-	err = w.exchange(ctx, a.Account.KeyID, func() {
+	err = w.exchange(ctx, a.Account.KeyID, fmt.Sprint(a.Calls), func() {
 		var failed error
 		if decided, failed = w.own.Spend(context.Background(), a); failed != nil {
 			w.node.world.fail("Spend: %v", failed)
@@ -182,7 +183,7 @@ func (w *wire) Spend(ctx context.Context, a limit.Ask) (out limit.Answer, err er
 // Record implements limit.Ledger.
 func (w *wire) Record(ctx context.Context, b limit.Batch) error {
 	var failed error
-	if err := w.exchange(ctx, "batches of "+w.node.name, func() { failed = w.own.Record(context.Background(), b) }); err != nil {
+	if err := w.exchange(ctx, "batches of "+w.node.name, "", func() { failed = w.own.Record(context.Background(), b) }); err != nil {
 		return err
 	}
 	return failed
@@ -191,7 +192,7 @@ func (w *wire) Record(ctx context.Context, b limit.Batch) error {
 // Share implements limit.Rates.
 func (w *wire) Share(ctx context.Context, asks []limit.ShareAsk) (answers []limit.ShareAnswer, err error) {
 	var decided []limit.ShareAnswer
-	err = w.exchange(ctx, divided, func() {
+	err = w.exchange(ctx, divided, "ask for "+asks[0].Bucket, func() {
 		var failed error
 		if decided, failed = w.node.world.db.rates.Share(context.Background(), asks); failed != nil {
 			w.node.world.fail("Share: %v", failed)
@@ -206,7 +207,7 @@ func (w *wire) Share(ctx context.Context, asks []limit.ShareAsk) (answers []limi
 // Return implements limit.Rates.
 func (w *wire) Return(ctx context.Context, back []limit.ShareReturn) error {
 	var failed error
-	if err := w.exchange(ctx, divided, func() { failed = w.node.world.db.rates.Return(context.Background(), back) }); err != nil {
+	if err := w.exchange(ctx, divided, "return of "+back[0].Bucket, func() { failed = w.node.world.db.rates.Return(context.Background(), back) }); err != nil {
 		return err
 	}
 	return failed

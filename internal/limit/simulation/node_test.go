@@ -5,7 +5,6 @@ package simulation
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"weir/internal/limit"
@@ -17,7 +16,6 @@ type node struct {
 	world   *world
 	slot    int
 	name    string
-	rnd     *rand.Rand
 	began   time.Duration // by the world's clock
 	speed   float64       // of its monotonic clock
 	offset  time.Duration // of its wall clock
@@ -53,7 +51,6 @@ func (w *world) start(slot int, was *saved, unclean bool) {
 	n := &node{
 		world: w, slot: slot, name: fmt.Sprintf("node %d.%d", slot, w.processes), began: w.now(), speed: 1 + w.drift[slot],
 	}
-	n.rnd = w.random(n.name)
 	wire := n.connect()
 	options := []limit.Option{limit.WithClock(n.mono)}
 	if w.nodes > 1 {
@@ -108,8 +105,9 @@ func (n *node) meter(key int) *limit.Meter {
 
 // live does what a process does once a second.
 func (n *node) live() {
+	rnd := n.world.random(n.name, "lives")
 	for {
-		time.Sleep(time.Second + time.Duration(n.rnd.Int64N(int64(50*time.Millisecond))))
+		time.Sleep(time.Second + time.Duration(rnd.Int64N(int64(50*time.Millisecond))))
 		n.gate()
 		if n.dead || n.world.over {
 			return
@@ -127,8 +125,9 @@ func (n *node) connected() bool {
 
 // renew does what a process does ten times a second.
 func (n *node) renew() {
+	rnd := n.world.random(n.name, "renews")
 	for {
-		time.Sleep(100*time.Millisecond + time.Duration(n.rnd.Int64N(int64(10*time.Millisecond))))
+		time.Sleep(100*time.Millisecond + time.Duration(rnd.Int64N(int64(10*time.Millisecond))))
 		n.gate()
 		if n.dead || n.stopping || n.world.over {
 			return
@@ -150,7 +149,7 @@ func (n *node) instant() limit.Instant {
 // goroutine runs after the other.
 func (n *node) gate() {
 	for n.world.now() < n.paused {
-		time.Sleep(n.paused - n.world.now() + time.Duration(n.rnd.IntN(100_000)))
+		time.Sleep(n.paused - n.world.now() + time.Duration(n.world.random(n.name, "goes on", n.world.now()).IntN(100_000)))
 	}
 }
 
@@ -199,7 +198,7 @@ func (n *node) crash() {
 func (n *node) stop() *saved {
 	n.stopping = true
 	for n.calls > 0 && !n.dead {
-		time.Sleep(10*time.Millisecond + time.Duration(n.rnd.IntN(1000)))
+		time.Sleep(10*time.Millisecond + time.Duration(n.world.random(n.name, "stops", n.world.now()).IntN(1000)))
 	}
 	if n.dead {
 		return nil

@@ -44,7 +44,7 @@ var planted = []struct {
 	},
 	{
 		"a share lasts longer on the node than in the pool", "share.go",
-		"int64(a.Life-a.Life/10)", "int64(a.Life+a.Life/2)", 410,
+		"int64(a.Life-a.Life/10)", "int64(a.Life+a.Life/2)", 990,
 	},
 	{
 		"a share that ended comes back full", "pool.go",

@@ -225,10 +225,11 @@ func (s schedule) String() string {
 	return b.String()
 }
 
-// random returns numbers of one actor of one run: what one draws does not move
-// what another draws.
-func (s *schedule) random(actor string) *rand.Rand {
+// random returns numbers of one actor of one run. Who draws more than once does
+// so with the time in its name: then goroutines that wake at one instant, in
+// whatever order, do not move what others draw.
+func (s *schedule) random(actor ...any) *rand.Rand {
 	h := fnv.New64a()
-	h.Write([]byte(actor))
+	fmt.Fprint(h, actor...)
 	return rand.New(rand.NewPCG(s.seed, h.Sum64()))
 }
