@@ -28,8 +28,10 @@ func main() {
 	tests := flag.String("tests", "./internal/limit", "packages whose tests run, in this order, until one fails")
 	only := flag.String("only", "", "change only files whose name contains this")
 	equivalent := flag.String("equivalent", "", "file that lists mutants which no test can tell")
+	skip := flag.String("skip", "", "leave out tests whose name matches this: those that fail now and then would kill what lives")
 	workers := flag.Int("workers", runtime.NumCPU(), "mutants tried at a time")
 	timeout := flag.Duration("timeout", time.Minute, "for the tests of one package")
+	sample := flag.Int("sample", 0, "try only so many, evenly spread; 0: all")
 	list := flag.Bool("list", false, "only list the mutants")
 	goal := flag.Float64("goal", 0, "fail below this score, in percent")
 	flag.Parse()
@@ -46,13 +48,14 @@ func main() {
 	for _, line := range unused {
 		fmt.Printf("%s: matches no mutant: %s\n", *equivalent, line)
 	}
+	mutants = spread(mutants, *sample)
 	if *list {
 		for _, m := range mutants {
 			fmt.Println(m)
 		}
 		return
 	}
-	r := &runner{root: root, tests: strings.Fields(*tests), timeout: *timeout}
+	r := &runner{root: root, tests: strings.Fields(*tests), timeout: *timeout, skip: *skip}
 	check(r.unchanged(ctx))
 	built, err := os.MkdirTemp("", "mutate")
 	check(err)
@@ -63,6 +66,18 @@ func main() {
 	if ctx.Err() != nil || score < *goal || len(unused) > 0 {
 		os.Exit(1)
 	}
+}
+
+// spread returns n of the mutants at even distances; all of them for 0.
+func spread(mutants []mutant, n int) []mutant {
+	if n <= 0 || n >= len(mutants) {
+		return mutants
+	}
+	var some []mutant
+	for i := range n {
+		some = append(some, mutants[i*len(mutants)/n])
+	}
+	return some
 }
 
 func check(err error) {

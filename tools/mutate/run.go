@@ -27,6 +27,7 @@ type runner struct {
 	root    string
 	tests   []string
 	timeout time.Duration
+	skip    string // tests that are left out; "" none
 
 	programs []string // the tests, built with all mutants in them
 }
@@ -90,7 +91,7 @@ func (r *runner) choose(ctx context.Context, id int) verdict {
 		// The program ends itself at its time-out; the one above it is for a
 		// program that cannot.
 		bounded, cancel := context.WithTimeout(ctx, 2*r.timeout)
-		cmd := exec.CommandContext(bounded, program, "-test.short", "-test.failfast", "-test.timeout", r.timeout.String())
+		cmd := exec.CommandContext(bounded, program, "-test.short", "-test.failfast", "-test.skip", r.skip, "-test.timeout", r.timeout.String())
 		cmd.Dir = filepath.Join(r.root, r.tests[i])
 		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", environment, id))
 		cmd.WaitDelay = 10 * time.Second
@@ -137,7 +138,7 @@ func (r *runner) test(ctx context.Context, pkg, overlay string) (string, error) 
 	// The test binary ends itself; the deadline above it is for the compiler.
 	ctx, cancel := context.WithTimeout(ctx, r.timeout+10*time.Minute)
 	defer cancel()
-	args := []string{"test", "-count=1", "-short", "-failfast", "-vet=off", "-timeout", r.timeout.String()}
+	args := []string{"test", "-count=1", "-short", "-failfast", "-skip", r.skip, "-vet=off", "-timeout", r.timeout.String()}
 	if overlay != "" {
 		args = append(args, "-overlay", overlay)
 	}

@@ -83,13 +83,14 @@ type weaver struct {
 	source string
 	at     map[int][]*mutant
 	fit    map[ast.Node][]*mutant // nodes that are rewritten
+	typed  map[ast.Node]string    // and of what type they are
 }
 
 func (w *weaver) offset(p token.Pos) int { return w.fset.Position(p).Offset }
 
 // find decides which nodes can be rewritten where they stand.
 func (w *weaver) find() {
-	w.fit = map[ast.Node][]*mutant{}
+	w.fit, w.typed = map[ast.Node][]*mutant{}, map[ast.Node]string{}
 	var stack []ast.Node
 	ast.Inspect(w.file, func(n ast.Node) bool {
 		if n == nil {
@@ -104,9 +105,11 @@ func (w *weaver) find() {
 		case *ast.ArrayType:
 			return false
 		case *ast.BinaryExpr:
-			w.note(n, w.at[w.offset(n.OpPos)], w.typeOf(n) != "")
+			w.typed[n] = w.typeOf(w.whole(n, stack))
+			w.note(n, w.at[w.offset(n.OpPos)], w.typed[n] != "")
 		case *ast.BasicLit:
-			w.note(n, w.at[w.offset(n.ValuePos)], w.typeOf(n) != "")
+			w.typed[n] = w.typeOf(w.whole(n, stack))
+			w.note(n, w.at[w.offset(n.ValuePos)], w.typed[n] != "")
 		case *ast.AssignStmt:
 			w.note(n, w.at[w.offset(n.TokPos)], inBlock(stack))
 		case *ast.IncDecStmt:
@@ -115,6 +118,28 @@ func (w *weaver) find() {
 		stack = append(stack, n)
 		return true
 	})
+}
+
+// whole returns the largest constant that n is a part of: it is that which has
+// the type that is wanted.
+func (w *weaver) whole(n ast.Expr, stack []ast.Node) ast.Expr {
+	for i := len(stack) - 1; i >= 0; i-- {
+		outer, ok := stack[i].(ast.Expr)
+		if !ok || w.info.Types[outer].Value == nil || w.info.Types[n].Value == nil {
+			break
+		}
+		switch outer := outer.(type) {
+		case *ast.BinaryExpr:
+			if (outer.Op == token.SHL || outer.Op == token.SHR) && outer.Y == n || swaps[outer.Op] != nil && outer.Op != token.ADD && outer.Op != token.SUB {
+				return n
+			}
+		case *ast.UnaryExpr, *ast.ParenExpr:
+		default:
+			return n
+		}
+		n = outer
+	}
+	return n
 }
 
 func (w *weaver) note(n ast.Node, mutants []*mutant, fits bool) {
@@ -194,7 +219,7 @@ func (w *weaver) rewrite(n ast.Node, mutants []*mutant) string {
 	case *ast.BinaryExpr:
 		x, y := w.operand(n.X), w.operand(n.Y)
 		if n.Op == token.ADD || n.Op == token.SUB {
-			return w.choice(w.typeOf(n), mutants, func(op string) string { return x + " " + op + " " + y }, n.Op.String())
+			return w.choice(w.typed[n], mutants, func(op string) string { return x + " " + op + " " + y }, n.Op.String())
 		}
 		var b strings.Builder
 		none := ""
@@ -204,7 +229,7 @@ func (w *weaver) rewrite(n ast.Node, mutants []*mutant) string {
 		}
 		return "(" + b.String() + none + "(" + x + " " + n.Op.String() + " " + y + "))"
 	case *ast.BasicLit:
-		return w.choice(w.typeOf(n), mutants, func(s string) string { return s }, n.Value)
+		return w.choice(w.typed[n], mutants, func(s string) string { return s }, n.Value)
 	case *ast.AssignStmt:
 		left, right := w.operand(n.Lhs[0]), w.operand(n.Rhs[0])
 		return fmt.Sprintf("if %s == %d { %s %s %s } else { %s %s %s }", chosen, mutants[0].id, left, mutants[0].to, right, left, mutants[0].from, right)
