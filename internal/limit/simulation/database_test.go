@@ -193,6 +193,7 @@ func (w *wire) Record(ctx context.Context, b limit.Batch) error {
 func (w *wire) Share(ctx context.Context, asks []limit.ShareAsk) (answers []limit.ShareAnswer, err error) {
 	var decided []limit.ShareAnswer
 	err = w.exchange(ctx, divided, "ask for "+asks[0].Bucket, func() {
+		w.node.world.learn(asks)
 		var failed error
 		if decided, failed = w.node.world.db.rates.Share(context.Background(), asks); failed != nil {
 			w.node.world.fail("Share: %v", failed)

@@ -117,7 +117,8 @@ func (w *world) editRate(bucket string, s *setting, r limit.Rate, start time.Tim
 	w.config.versions++
 	*s = setting{r, w.config.versions, start}
 	w.perfect.setRate(w.now(), bucket, r)
-	c.heard = func(at time.Time) { w.judgeRate(bucket, old, at) }
+	version := s.version
+	c.heard = func(at time.Time) { w.edits = append(w.edits, edited{bucket, old, version, at}) }
 }
 
 func (w *world) joined() limit.Day { return limit.DayOf(w.began) }

@@ -27,6 +27,8 @@ type world struct {
 	perfect   *perfect
 	over      bool
 
+	edits           []edited
+	learned         map[string]map[int64]time.Time // when a bucket's pool first heard of a version
 	asked, admitted int
 	spent           []spending // by key
 	digest          uint64     // of what was admitted when, in any order
@@ -37,6 +39,15 @@ type world struct {
 type spending struct {
 	admitted int64
 	unknown  int64 // calls that the ledger may have recorded, and no client was let in
+}
+
+// edited is a bucket's setting that was replaced, with the version that took its
+// place and when the last node had heard of it.
+type edited struct {
+	bucket  string
+	old     setting
+	version int64
+	heard   time.Time
 }
 
 // config is what the database holds of keys and limits.
@@ -93,7 +104,7 @@ type outcome struct {
 
 // run plays a schedule to its end. It is called within a synctest bubble.
 func run(s schedule) outcome {
-	w := &world{schedule: s, zero: time.Now(), running: make([]*node, s.nodes), spent: make([]spending, len(s.keys)), history: &limittest.History{}}
+	w := &world{schedule: s, zero: time.Now(), running: make([]*node, s.nodes), spent: make([]spending, len(s.keys)), history: &limittest.History{}, learned: map[string]map[int64]time.Time{}}
 	w.db = newDatabase(w)
 	w.perfect = &perfect{buckets: map[string]*perfectBucket{"stage": {rate: s.stage}}, accounts: map[string]*perfectAccount{}}
 	w.config.stage = setting{s.stage, 0, s.began}
@@ -128,6 +139,21 @@ func run(s schedule) outcome {
 }
 
 func (w *world) judge() outcome {
+	for _, e := range w.edits {
+		until := e.heard
+		if w.nodes > 1 { // … and what nodes divide flows as before until the pool has heard
+			learned := limittest.Forever
+			for version, at := range w.learned[e.bucket] {
+				if version >= e.version && at.Before(learned) {
+					learned = at
+				}
+			}
+			if learned.After(until) {
+				until = learned
+			}
+		}
+		w.judgeRate(e.bucket, e.old, until)
+	}
 	w.judgeRate("stage", w.config.stage, limittest.Forever)
 	for i, k := range w.config.keys {
 		w.judgeRate(accountName(i), k.rate, limittest.Forever)
@@ -137,6 +163,18 @@ func (w *world) judge() outcome {
 	o := outcome{seed: w.seed, digest: w.digest, asked: w.asked, admitted: w.admitted, perfect: w.perfect.admitted, failures: w.failures, excess: w.history.Check()}
 	o.faulty = slices.ContainsFunc(w.events, func(e event) bool { return e.kind.faulty() })
 	return o
+}
+
+// learn notes which versions the asks of a transaction bring.
+func (w *world) learn(asks []limit.ShareAsk) {
+	for _, a := range asks {
+		if w.learned[a.Bucket] == nil {
+			w.learned[a.Bucket] = map[int64]time.Time{}
+		}
+		if _, known := w.learned[a.Bucket][a.Version]; !known {
+			w.learned[a.Bucket][a.Version] = w.wall()
+		}
+	}
 }
 
 func (w *world) note(what ...any) {
