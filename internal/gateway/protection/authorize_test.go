@@ -164,6 +164,30 @@ func TestHeaderKeyBeforeAuthorizer(t *testing.T) {
 	c.runs(3)
 }
 
+// TestADeniedCallGivesItsSeatBack: a key's cap on calls at a time counts those
+// under way, and one that its authorizer refused is not.
+func TestADeniedCallGivesItsSeatBack(t *testing.T) {
+	for _, source := range []string{"HEADER", "AUTHORIZER"} {
+		c := newCourt(t, source, true, 300, nil)
+		c.PutPlan(planOf("plan1", nil, nil))
+		c.PutKeyWithTerms(catalog.APIKey{ID: "key1", Digest: digest(value("key1")), Enabled: true, Tags: map[string]string{catalog.TagMaxConcurrent: "1"}})
+		c.Link(catalog.UsagePlanKey{PlanID: "plan1", KeyID: "key1", AddedAt: noon})
+		for range 3 {
+			c.expect("deny", "key1", AccessDenied)
+			c.expect("allow:key1", "key1", "")
+		}
+		req := request("GET", value("key1"))
+		req.Header.Add("Auth", "allow:key1")
+		a, r := c.Guard.Admit(t.Context(), req, c.st, route.Address{Path: "/pets"}, route.Match{})
+		if r != nil {
+			t.Fatal(r)
+		}
+		c.expect("allow:key1", "key1", Throttled)
+		a.Settle(true)
+		c.expect("allow:key1", "key1", "")
+	}
+}
+
 // TestAFloodDoesNotRunTheAuthorizer: the throttle of the stage stands before
 // it, whatever it says of the callers, and whatever the plan says after it.
 func TestAFloodDoesNotRunTheAuthorizer(t *testing.T) {

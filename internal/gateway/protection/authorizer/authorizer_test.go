@@ -188,6 +188,8 @@ func TestOutcomes(t *testing.T) {
 		{name: "a variable that is not set", change: func(a *catalog.Authorizer) {
 			a.URI = strings.Replace(functionURI, "arn:aws:lambda:us-east-1:000000000000:function:judge", "${stageVariables.fn}", 1)
 		}, want: Misconfigured},
+		{name: "a method ARN of 1,600 bytes", answer: allowAll, ask: func(q *Question) { q.Address.Path = "/" + strings.Repeat("a", 1600-len(arn+"GET/")) }, want: Allowed, runs: 1},
+		{name: "a method ARN of 1,601 bytes", ask: func(q *Question) { q.Address.Path = "/" + strings.Repeat("a", 1601-len(arn+"GET/")) }, want: TooLong},
 		{name: "a path of 2,000 bytes", ask: func(q *Question) { q.Address.Path = "/" + strings.Repeat("a", 2000) }, want: TooLong},
 	}
 	for _, answer := range []string{
@@ -362,13 +364,23 @@ func TestAnswersAreKept(t *testing.T) {
 	b.want(b.compile(tokenOf(func(a *catalog.Authorizer) { a.ResultTTL, a.ID = ttl(60), "auth02" }), nil), question("Auth", "one"), Allowed)
 	runs(8, "another authorizer")
 
+	variable := func(fn string) *Authorizer {
+		stage := &catalog.Stage{APIID: "api1", StageName: "dev", Variables: map[string]string{"fn": fn}}
+		return b.compile(tokenOf(func(a *catalog.Authorizer) {
+			a.ResultTTL, a.URI = ttl(60), strings.Replace(functionURI, "function:judge", "function:${stageVariables.fn}", 1)
+		}), stage)
+	}
+	b.want(variable("one"), question("Auth", "one"), Allowed)
+	b.want(variable("two"), question("Auth", "one"), Allowed)
+	runs(10, "another function by a stage variable")
+
 	uncached := b.compile(tokenOf(func(a *catalog.Authorizer) { a.ResultTTL = ttl(0) }), nil)
 	for range 3 {
 		if v := b.want(uncached, question("Auth", "one"), Allowed); !v.Ran {
 			t.Error("it did not run")
 		}
 	}
-	runs(11, "a TTL of 0")
+	runs(13, "a TTL of 0")
 }
 
 func TestDenialsAreKeptAndFailuresAreNot(t *testing.T) {
