@@ -50,7 +50,7 @@ func parseAnswer(payload []byte) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := text(said.principal, &a.principal); err != nil || said.principal == nil {
+	if err := text(said.principal, &a.principal); err != nil {
 		return nil, fmt.Errorf("principalId is not a string")
 	}
 	if said.key != nil && string(said.key) != "null" {

@@ -208,7 +208,7 @@ func TestOutcomes(t *testing.T) {
 		strings.Replace(allowAll, `"Resource":"*"`, `"Principal":"*","Resource":"*"`, 1),
 		strings.Replace(allowAll, `"Action":"execute-api:Invoke"`, `"Action":"Invoke"`, 1),
 		policyOf("Allow", "arn:aws:execute-api:us-east-1:000000000000:api1/"+strings.Repeat("a", 512)),
-		`{"principalId":"u","policyDocument":"` + strings.Repeat("a", 70_000) + `"}`,
+		strings.Replace(allowAll, `{"principalId"`, `{"context":{"a":"`+strings.Repeat("a", 65_536)+`"},"principalId"`, 1),
 		`{"principalId":"u","policyDocument":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + `}`,
 	} {
 		name := "malformed: " + answer[:min(len(answer), 60)]
@@ -447,6 +447,29 @@ func TestOneRunForAllWhoWait(t *testing.T) {
 	if b.ran() != 1 || ran.Load() != 1 {
 		t.Errorf("it ran %d times, and %d callers say it ran for them", b.ran(), ran.Load())
 	}
+}
+
+// TestWithoutATTLNobodyWaitsForOthers: two calls of one identity both run the
+// function, at the same time.
+func TestWithoutATTLNobodyWaitsForOthers(t *testing.T) {
+	b := newBench(t)
+	var both sync.WaitGroup
+	both.Add(2)
+	b.does(func(context.Context, *invocation.Invocation) (*invocation.Result, error) {
+		both.Done()
+		both.Wait()
+		return &invocation.Result{Payload: []byte(allowAll)}, nil
+	})
+	a := b.compile(tokenOf(func(a *catalog.Authorizer) { a.ResultTTL = ttl(0) }), nil)
+	var all sync.WaitGroup
+	for range 2 {
+		all.Go(func() {
+			if v := b.Ask(t.Context(), a, question("Auth", "one")); v.Outcome != Allowed || !v.Ran {
+				t.Errorf("%+v", v)
+			}
+		})
+	}
+	all.Wait()
 }
 
 func TestPanicWhileAsking(t *testing.T) {
