@@ -45,8 +45,8 @@ fuzz: ## Run every fuzz target for FUZZTIME each (default 30s), or only TARGETS=
 sim: ## Play SCHEDULES (default 10000) drawn schedules of faults against the limits, or only SEED=n
 	SCHEDULES=$(if $(SEED),,$(or $(SCHEDULES),10000)) SEED=$(SEED) $(GO) test -count=1 -v -timeout 0 -run '^TestSchedules$$' ./internal/limit/simulation
 
-mutate: ## Change internal/limit in one place at a time and print what no test notices (ONLY=cell for a part, GOAL=85)
-	$(GO) -C tools run ./mutate -package ./internal/limit -only '$(ONLY)' -goal $(or $(GOAL),85) -equivalent mutate/limit.txt \
+mutate: ## Change internal/limit in one place at a time and print what no test notices (ONLY=cell, SAMPLE=160 for a part; GOAL=85)
+	$(GO) -C tools run ./mutate -package ./internal/limit -only '$(ONLY)' -sample $(or $(SAMPLE),0) -goal $(or $(GOAL),85) -equivalent mutate/limit.txt \
 	  -tests './internal/limit ./internal/limit/limittest ./internal/limit/simulation'
 
 overshoot: build ## What weir, nginx and haproxy let in beside what their limits allow (ARGS="-peers FILE -only NAME")
