@@ -63,3 +63,38 @@ func TestPoolDividesByDemand(t *testing.T) {
 		t.Errorf("a rate of 100 was divided so: %v", got)
 	}
 }
+
+// A token that the pool gave and nobody used comes back, less what has come
+// back by itself, and not under another setting; an ask that comes twice is
+// answered once.
+func TestPoolTakesSpareTokensBack(t *testing.T) {
+	slow := limit.Rate{PerSecond: 0.5, Burst: 10}
+	ask := func(p *limit.Pool, number uint64, now time.Time) limit.ShareAnswer {
+		return p.Share(limit.ShareAsk{Bucket: "b", Setting: slow, Version: 3, Node: "one", Number: number, Want: 10}, 2, now)
+	}
+	for _, c := range []struct {
+		name    string
+		after   time.Duration
+		version int64
+		want    int
+	}{
+		{"at once", 0, 3, 4},
+		{"half of each came back by itself", time.Second, 3, 2}, // and half a token that flowed in
+		{"all of it did", 2 * time.Second, 3, 1},
+		{"of another version", 0, 2, 0},
+	} {
+		var p limit.Pool
+		if a := ask(&p, 1, noon); a.Admitted != 10 {
+			t.Fatalf("%+v", a)
+		}
+		if a := ask(&p, 1, noon); a.Admitted != 0 {
+			t.Errorf("the same ask was answered twice: %+v", a)
+		}
+		now := noon.Add(c.after)
+		p.Return(limit.ShareReturn{Bucket: "b", Node: "one", Spare: 4, At: noon, Version: c.version}, now)
+		// A hair later: what flows in is rounded down.
+		if a := ask(&p, 2, now.Add(time.Millisecond)); a.Admitted != c.want {
+			t.Errorf("%s: %d admitted, want %d", c.name, a.Admitted, c.want)
+		}
+	}
+}
