@@ -362,7 +362,7 @@ func (l *Limiter) fetch(m *Meter, q *Quota, mono int64) {
 	if !ok {
 		return
 	}
-	if l.stopped.Load() || l.running.Add(1) > mostFetches {
+	if l.running.Add(1) > mostFetches || l.stopped.Load() {
 		l.running.Add(-1)
 		m.set(func(w word) word { return w &^ fetching })
 		return

@@ -62,7 +62,7 @@ func TestSurvivorsAreTold(t *testing.T) {
 		}
 	}
 	write("go.mod", "module sample\n\ngo 1.26\n")
-	write("sample.go", "package sample\n\nfunc low(n int) bool { return n < 3 }\n\nfunc high(n int) bool { return n > 5 } // not held\n\nvar none [0 - 0]int\n")
+	write("sample.go", "package sample\n\nfunc low(n int) bool { return n < 3 }\n\nfunc high(n int) bool { return n > 5 } // not held\n\nvar none [0 - 0]int\n\nfunc wide(x float64) float64 { return x * (1 << 3) }\n")
 	write("sample_test.go", `package sample
 
 import "testing"
@@ -70,6 +70,9 @@ import "testing"
 func TestLow(t *testing.T) {
 	if !low(2) || low(3) {
 		t.Error("low")
+	}
+	if wide(1) != 8 {
+		t.Error("wide")
 	}
 	_ = high(4)
 }
@@ -89,7 +92,7 @@ func TestLow(t *testing.T) {
 	score := report(&out, all, r.all(t.Context(), all, 2))
 	// low: < and 3 are held; high: > (twice) and 5 are not; of the array - and
 	// both numbers compile or not, and nothing uses it.
-	if !strings.Contains(out.String(), "sample.go:5:34: > becomes >= in: func high") || strings.Contains(out.String(), "func low") {
+	if !strings.Contains(out.String(), "sample.go:5:34: > becomes >= in: func high") || strings.Contains(out.String(), "func low") || strings.Contains(out.String(), "func wide") {
 		t.Errorf("score %v:\n%s", score, &out)
 	}
 	if untouched, err := os.ReadFile(filepath.Join(dir, "sample.go")); err != nil || !strings.Contains(string(untouched), "n < 3") {

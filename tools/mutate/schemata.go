@@ -121,7 +121,8 @@ func (w *weaver) find() {
 }
 
 // whole returns the largest constant that n is a part of: it is that which has
-// the type that is wanted.
+// the type that is wanted. It is nil for the count of a shift whose value is
+// no integer: only a constant may be so.
 func (w *weaver) whole(n ast.Expr, stack []ast.Node) ast.Expr {
 	for i := len(stack) - 1; i >= 0; i-- {
 		outer, ok := stack[i].(ast.Expr)
@@ -130,7 +131,10 @@ func (w *weaver) whole(n ast.Expr, stack []ast.Node) ast.Expr {
 		}
 		switch outer := outer.(type) {
 		case *ast.BinaryExpr:
-			if (outer.Op == token.SHL || outer.Op == token.SHR) && outer.Y == n || swaps[outer.Op] != nil && outer.Op != token.ADD && outer.Op != token.SUB {
+			if isShifted(outer) && outer.Y == n && !isInteger(w.info.Types[outer].Type) {
+				return nil
+			}
+			if isShifted(outer) && outer.Y == n || swaps[outer.Op] != nil && outer.Op != token.ADD && outer.Op != token.SUB {
 				return n
 			}
 		case *ast.UnaryExpr, *ast.ParenExpr:
@@ -163,7 +167,7 @@ func inBlock(stack []ast.Node) bool {
 // typeOf writes an expression's type as this file can; "" when it cannot.
 func (w *weaver) typeOf(e ast.Expr) string {
 	t := w.info.Types[e].Type
-	if t == nil {
+	if t == nil || isShifted(e) && !isInteger(t) { // 1<<20 as a float64
 		return ""
 	}
 	cannot := false
@@ -183,6 +187,16 @@ func (w *weaver) typeOf(e ast.Expr) string {
 		return ""
 	}
 	return name
+}
+
+func isShifted(e ast.Expr) bool {
+	shift, ok := ast.Unparen(e).(*ast.BinaryExpr)
+	return ok && (shift.Op == token.SHL || shift.Op == token.SHR)
+}
+
+func isInteger(t types.Type) bool {
+	basic, ok := types.Default(t).Underlying().(*types.Basic)
+	return ok && basic.Info()&types.IsInteger != 0
 }
 
 // text returns a node's source with everything in it rewritten.
