@@ -133,6 +133,9 @@ func (s *Store) openSQLite() error {
 	for range cap(s.readers) {
 		s.readers <- lazySession(&sqliteDialect, 0, connectSQLite(dsn(s.dir, reading)))
 	}
+	if err := w.touchTables(); err != nil {
+		return err
+	}
 	// Who holds the folder is the only one that lives.
 	return w.transact(func() error {
 		if err := w.exec("DELETE FROM node"); err != nil {
@@ -140,6 +143,23 @@ func (s *Store) openSQLite() error {
 		}
 		return w.exec("INSERT INTO node (id, batch) VALUES (?, 0)", s.node)
 	})
+}
+
+// touchTables reads a row of every table, so that a damaged database is told of
+// before anything in it is changed.
+func (c *session) touchTables() error {
+	var tables []string
+	err := c.rows("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'", nil, func(scan func(...any) error) error {
+		var name string
+		err := scan(&name)
+		tables = append(tables, name)
+		return err
+	})
+	for i := 0; err == nil && i < len(tables); i++ {
+		var one int
+		_, err = c.row("SELECT 1 FROM "+tables[i]+" LIMIT 1", nil, &one)
+	}
+	return err
 }
 
 // checkPragmas makes sure of what durability rests on: SQLite keeps another
