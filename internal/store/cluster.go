@@ -41,37 +41,6 @@ func newCluster() *cluster {
 	return c
 }
 
-// Node is a process that has, or had, the database open.
-type Node struct {
-	ID      string // of Store.Node
-	Name    string // of its machine
-	Started time.Time
-	Seen    time.Time // when it last said that it is there
-	Alive   bool      // seen within five seconds, and not ended
-	Ended   bool      // by a clean stop
-}
-
-// Nodes reads the nodes of a cluster, the oldest first, by the database's
-// clock. With SQLite there is this one.
-func (s *Store) Nodes(ctx context.Context) (all []Node, err error) {
-	if s.cluster == nil {
-		return []Node{{ID: s.node, Name: hostname(), Started: s.started, Seen: s.now(), Alive: true}}, s.refuse(ctx)
-	}
-	err = s.read(ctx, func(r *session) error {
-		all = nil
-		return r.rows("SELECT id, name, started, seen, ended, weir_now() FROM node JOIN beat USING (id) ORDER BY started, id", nil, func(scan func(...any) error) error {
-			var n Node
-			var started, seen, ended, now int64
-			err := scan(&n.ID, &n.Name, &started, &seen, &ended, &now)
-			n.Started, n.Seen, n.Ended = fromNanos(started), fromNanos(seen), ended != 0
-			n.Alive = !n.Ended && now-seen < int64(aliveFor)
-			all = append(all, n)
-			return err
-		})
-	})
-	return all, err
-}
-
 func hostname() string {
 	name, err := os.Hostname()
 	if err != nil {

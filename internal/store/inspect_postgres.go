@@ -54,7 +54,7 @@ type PostgresServer struct {
 
 	Schema      int    // of weir's tables there; 0: none yet
 	SecretCheck []byte // of the secret that the data was stored under; nil: none yet
-	Nodes       []Node // that are alive
+	Nodes       []Node // that are alive, the oldest first
 
 	MaxConnections int // that weir's user may share with others
 	Connections    int // of everybody, now
@@ -63,6 +63,12 @@ type PostgresServer struct {
 	Ahead  time.Duration // the server's clock before this machine's, as far as the network lets it be known
 	Commit time.Duration // a durable commit, the middle one of several; 0: not tried
 	Stuck  bool          // a commit did not end in time
+}
+
+// Node is a weir process that has the database open.
+type Node struct {
+	ID   string // of Store.Node
+	Name string // of its machine
 }
 
 // Standby is a server that follows another.
@@ -171,15 +177,13 @@ func (p *PostgresServer) tables(ctx context.Context, conn *pgx.Conn) error {
 	if _, err := pgx.ForEachRow(rows, []any{&check}, func() error { p.SecretCheck = slices.Clone(check); return nil }); err != nil {
 		return err
 	}
-	rows, err = conn.Query(ctx, `SELECT id, name, started, seen FROM weir.node JOIN weir.beat USING (id)
-		WHERE ended = 0 AND weir.weir_now() - seen < $1 ORDER BY started, id`, int64(aliveFor))
+	rows, err = conn.Query(ctx, "SELECT id, name FROM weir.node WHERE id IN ("+postgresDialect.alive+") ORDER BY started, id")
 	if err != nil {
 		return err
 	}
 	var id, name []byte
-	var started, seen int64
-	_, err = pgx.ForEachRow(rows, []any{&id, &name, &started, &seen}, func() error {
-		p.Nodes = append(p.Nodes, Node{ID: string(id), Name: string(name), Started: fromNanos(started), Seen: fromNanos(seen), Alive: true})
+	_, err = pgx.ForEachRow(rows, []any{&id, &name}, func() error {
+		p.Nodes = append(p.Nodes, Node{ID: string(id), Name: string(name)})
 		return nil
 	})
 	return err

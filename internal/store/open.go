@@ -64,7 +64,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 		return nil, err
 	}
 	s := &Store{
-		dir: dir, now: o.Now, lock: lock, node: randomNode(), started: o.Now(), logger: o.Logger,
+		dir: dir, now: o.Now, lock: lock, node: randomNode(), logger: o.Logger,
 		closing: make(chan struct{}),
 	}
 	if err := s.open(o.Database); err != nil {

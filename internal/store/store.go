@@ -45,7 +45,6 @@ type Store struct {
 	now      func() time.Time
 	lock     *os.File
 	node     string
-	started  time.Time
 	logger   *slog.Logger
 	watchers []Watcher
 
