@@ -103,16 +103,15 @@ func (a *RestAPI) checkEndpoint() error {
 	return nil
 }
 
-// Bounds of tags, on every kind that carries them.
+// Bounds of tags, on every kind that carries them; MaxTags is how many.
 const (
-	maxTags     = 50
 	maxTagKey   = 128
 	maxTagValue = 256
 )
 
 // CheckTags holds a set of tags against AWS's rules.
 func CheckTags(tags map[string]string) error {
-	if len(tags) > maxTags {
+	if len(tags) > MaxTags {
 		return violation(LimitExceeded, "A resource can have at most 50 tags")
 	}
 	for k, v := range tags {

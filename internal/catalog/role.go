@@ -12,7 +12,6 @@ const (
 	MaxTrustPolicy      = 2048   // characters, white space aside
 	MaxInlinePolicies   = 10_240 // characters of all inline policies of a role, white space aside
 	MaxAttachedPolicies = 10
-	MaxRoles            = 1000
 	MaxTags             = 50 // of one resource, in every service
 
 	DefaultSessionDuration = 3600 // seconds

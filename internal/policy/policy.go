@@ -119,15 +119,6 @@ func (d *Document) ReadsContext() bool {
 	return false
 }
 
-// Sids returns the statement ids in document order, "" where none was written.
-func (d *Document) Sids() []string {
-	sids := make([]string, len(d.statements))
-	for i := range d.statements {
-		sids[i] = d.statements[i].sid
-	}
-	return sids
-}
-
 func (s *statement) matches(r *Request) bool {
 	if s.principal == nil {
 		if !r.Identity {
