@@ -11,17 +11,20 @@
 //	}
 //	defer func() { grant.Settle(succeeded) }()
 //
-// Buckets live in memory: no lock, no timer, no allocation. A quota is kept by
-// a Ledger (the database), and a call with a quota waits until it is durably
-// recorded there, so that no crash lets a call through that was not paid for.
-// The price is that a crash may count a call that nobody answered.
+// Buckets live in memory: no lock, no timer, no allocation. Where nodes divide
+// them (see Rates), a node holds a share of each for a short while.
+//
+// A quota is kept by a Ledger (the database), and no call goes on that is not
+// paid for there, durably: with calls that this node holds ahead (a lease), or
+// by waiting for it. So no crash lets a call through; the price is that one may
+// count calls that nobody made or that nobody answered.
 package limit
 
 import "time"
 
 // Instant is one reading of both clocks. Mono orders events within this
 // process and is what buckets and leases count by; Wall says on which day a call
-// without a quota is shown. Time is always passed in.
+// is counted that no quota stands against. Time is always passed in.
 type Instant struct {
 	Mono time.Duration // since the process's own start
 	Wall time.Time

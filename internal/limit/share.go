@@ -19,7 +19,7 @@ type stake struct {
 	cell    *Cell
 	seats   *Seats // nil: the bucket holds tokens
 	sharing *sharing
-	asked   atomic.Int64 // calls since the newest ask
+	asked   atomic.Int64 // calls since the demand was last measured
 	alone   atomic.Int64 // until when the node refuses without asking, as Instant.nanos
 
 	mu     sync.Mutex
@@ -92,9 +92,9 @@ func (k *stake) take(now int64) (taken, bool) {
 	return t, t.cell != nil
 }
 
-// enter takes a token for a call that found no living share, or no free seat. It waits for an
-// answer, no longer than shareWait. What refuses is told in the Detail, or in
-// the error that kept the node from asking.
+// enter takes a token for a call that found no living share, or no free seat.
+// It waits for an answer, no longer than shareWait. What refuses is told in the
+// Detail, or in the error that kept the node from asking.
 func (k *stake) enter(ctx context.Context) (taken, Detail, error) {
 	ctx, cancel := context.WithTimeout(ctx, shareWait)
 	defer cancel()

@@ -82,7 +82,8 @@ func (h *sharing) stake(name string, s *Setting, seats bool) *stake {
 	return k
 }
 
-// Forget says that a bucket is gone: calls that still reach it are refused. A cell that is not divided needs no such word.
+// Forget says that a bucket is gone: calls that still reach it are refused. A
+// cell that is not divided needs no such word.
 func (l *Limiter) Forget(c *Cell) { l.forget(c.setting.Load().stake) }
 
 // ForgetSeats is Forget for seats.

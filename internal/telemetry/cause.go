@@ -14,7 +14,8 @@ import (
 // Whoever adds a refusal adds a Cause here and its line to causes.
 type Cause uint8
 
-// The causes, in the order in which a call meets them.
+// The causes, in the order in which a call meets them, except that limits stand
+// before the authorizer where the key comes from the header.
 const (
 	_ Cause = iota
 
@@ -42,13 +43,13 @@ const (
 	CauseAuthorizerMisconfigured
 
 	CauseAccountThrottle
-	CauseStageThrottle
 	CausePlanThrottle
 	CausePlanMethodThrottle
+	CauseStageThrottle
 	CauseKeyConcurrency
+	CauseThrottleAway
 	CauseQuota
 	CauseLedgerAway
-	CauseThrottleAway
 
 	causeCount
 )
@@ -172,13 +173,13 @@ var causes = [causeCount]cause{
 		"key-concurrency", layerThrottle, "As many calls with the API key were under way as its tag allows.",
 		"Wait until one of them is answered, or raise the key's tag weir:max-concurrency.",
 	},
-	CauseQuota: {
-		"quota", layerQuota, "The key has used up its usage plan's quota.",
-		"Wait for the next period, raise the plan's quota, or grant more for this period: aws apigateway update-usage.",
-	},
 	CauseThrottleAway: {
 		"throttle-away", layerThrottle, "The database, by which nodes divide the throttle, could not be asked, and this node had no share of it.",
 		"Look whether the database is up; it ends by itself when the database answers again.",
+	},
+	CauseQuota: {
+		"quota", layerQuota, "The key has used up its usage plan's quota.",
+		"Wait for the next period, raise the plan's quota, or grant more for this period: aws apigateway update-usage.",
 	},
 	CauseLedgerAway: {
 		"ledger-away", layerQuota, "The ledger, where quotas are counted, could not be asked; a call that cannot be counted is refused.",

@@ -15,13 +15,15 @@ import (
 const maxKey = 128
 
 // Admit decides whether a call may go on to the method that was matched at
-// address: the order is the package's. The Refusal is nil for a yes, and then the Admission
-// is settled once, by the caller. When x-api-key is sent several times the last
-// one counts, as it does in the headers of the event.
+// address: the order is the package's. The Refusal is nil for a yes, and then
+// the Admission is settled once, by the caller. When x-api-key is sent several
+// times the last one counts, as it does in the headers of the event.
 //
-// Admit waits for the ledger when the plan has a quota that is not known to be
-// used up, for the function of the method's authorizer when its answer is not
-// known, and for nothing else; ctx ends that wait.
+// Admit waits for the ledger when this node holds nothing of the plan's quota
+// and does not know it to be used up; for the database that nodes divide a
+// throttle or a key's seats by, when this node has no share; for the function
+// of the method's authorizer, when its answer is not known; and for nothing
+// else. ctx ends that wait.
 func (g *Guard) Admit(ctx context.Context, req *message.Request, st *Stage, address route.Address, match route.Match) (Admission, *Refusal) {
 	if !st.ready.Load() {
 		g.PublishStage(st)

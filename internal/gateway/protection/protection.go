@@ -98,7 +98,7 @@ type Admission struct {
 
 	Authorizer event.Authorizer // what the method's authorizer said, for the event
 
-	Limit  telemetry.Limit // of a call that a limit refused, or would have without such a tag: that limit
+	Limit  telemetry.Limit // of a call that a limit refused, or with Shadow would have refused: that limit
 	Shadow telemetry.Cause // of a call that was let in only because a tag of its plan says so: what would have refused it
 
 	seats    *limit.Seats // of a key with a cap on calls at a time, until they are asked
