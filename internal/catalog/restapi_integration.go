@@ -32,6 +32,17 @@ const maxTemplateSize = 300 << 10
 var lambdaInvocation = regexp.MustCompile(
 	`^path/(?:2015-03-31/functions/.+/invocations|2021-11-15/functions/.+/response-streaming-invocations)$`)
 
+// FunctionInvokedBy finds the function in the uri of an integration or an
+// authorizer, whose stage variables are filled in:
+// arn:aws:apigateway:{region}:lambda:path/2015-03-31/functions/{function}/invocations.
+// ok is false when the uri names none.
+func FunctionInvokedBy(uri string) (function string, ok bool) {
+	_, rest, _ := strings.Cut(uri, ":lambda:path/")
+	_, rest, _ = strings.Cut(rest, "/functions/")
+	function, ok = strings.CutSuffix(rest, "/invocations")
+	return function, ok && function != "" && !strings.ContainsAny(function, "/ ${}")
+}
+
 var httpEndpoint = regexp.MustCompile(`^https?://[^\s/]+(?:/\S*)?$`)
 
 // SetDefaults fills what an integration has when nobody says otherwise, and

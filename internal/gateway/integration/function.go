@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"weir/internal/catalog"
@@ -43,7 +42,7 @@ func (r *Runner) compileFunction(d *catalog.Deployment, st *catalog.Stage, m *ro
 	if in.HTTPMethod != "POST" {
 		return brokenPlan("Execution failed due to configuration error: the integration's HTTP method for a Lambda function is POST, not " + in.HTTPMethod)
 	}
-	arn, ok := functionOf(mapping.Expand(in.URI, st.Variables))
+	arn, ok := catalog.FunctionInvokedBy(mapping.Expand(in.URI, st.Variables))
 	if !ok {
 		return brokenPlan("Execution failed due to configuration error: Invalid Lambda function URI " + in.URI)
 	}
@@ -63,20 +62,6 @@ func (r *Runner) compileFunction(d *catalog.Deployment, st *catalog.Stage, m *ro
 		event:     event.Compile(r.Account, d, st, m),
 	}
 	return &Plan{function: f}
-}
-
-// functionOf finds the function in an integration's uri.
-func functionOf(uri string) (string, bool) {
-	_, rest, ok := strings.Cut(uri, ":lambda:path/")
-	if !ok {
-		return "", false
-	}
-	_, rest, ok = strings.Cut(rest, "/functions/")
-	if !ok {
-		return "", false
-	}
-	name, ok := strings.CutSuffix(rest, "/invocations")
-	return name, ok && name != "" && !strings.ContainsAny(name, "/ ${}")
 }
 
 // invoke calls the function and reads its answer.

@@ -127,12 +127,16 @@ func (r *Runner) Compile(s Spec) (*Authorizer, error) {
 			return nil, fmt.Errorf("authorizer %s: %w", c.Name, err)
 		}
 	}
-	if a.function, err = functionOf(mapping.Expand(c.URI, s.Stage.Variables)); err != nil {
-		a.broken = "Execution failed due to configuration error: " + err.Error()
-	} else if c.Credentials != "" {
+	uri := mapping.Expand(c.URI, s.Stage.Variables)
+	function, ok := catalog.FunctionInvokedBy(uri)
+	a.function = function
+	switch {
+	case !ok:
+		a.broken = lineConfiguration + "Invalid Lambda function URI " + uri // AWS's words
+	case c.Credentials != "":
 		// Permissions of roles are not enforced yet: a role must not be what
 		// lets a call through.
-		a.broken = "Execution failed due to configuration error: Authorizer error (the authorizer's credentials role is not honoured by this version)"
+		a.broken = lineConfiguration + "Authorizer error (the authorizer's credentials role is not honoured by this version)"
 	}
 	return a, nil
 }
@@ -160,16 +164,6 @@ const noPart = 0
 func appendPart(dst []byte, part string) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(part))+1)
 	return append(dst, part...)
-}
-
-// functionOf finds the function in an authorizer's uri.
-func functionOf(uri string) (string, error) {
-	_, rest, ok := strings.Cut(uri, "/functions/")
-	name, ends := strings.CutSuffix(rest, "/invocations")
-	if !ok || !ends || name == "" || strings.ContainsAny(name, "/ ${}") {
-		return "", fmt.Errorf("Invalid Lambda function URI %s", uri) // AWS's words
-	}
-	return name, nil
 }
 
 // Question is one call whose caller is to be judged.
