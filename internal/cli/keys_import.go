@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -147,7 +149,15 @@ func (c *connection) importKeys(ctx context.Context, rows []catalog.KeyFileRow, 
 			tell(int64(at+len(batch)), int64(len(good)))
 		}
 	}
+	slices.SortStableFunc(done.Warnings, func(a, b string) int { return cmp.Compare(lineOf(a), lineOf(b)) })
 	return nil
+}
+
+// lineOf is the line that a warning is about; 0 when it names none.
+func lineOf(warning string) int {
+	number, _, _ := strings.Cut(strings.TrimPrefix(warning, "Line "), ":")
+	n, _ := strconv.Atoi(number)
+	return n
 }
 
 // relined gives a warning about a batch the line that its row has in the file.

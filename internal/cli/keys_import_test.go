@@ -46,9 +46,10 @@ func TestKeysImport(t *testing.T) {
 		fmt.Fprintf(&text, "imported%d,,apikey1234abcdefghij%010d,%s\n", i, i, plan)
 	}
 	text.WriteString("lost,\"a\nb\",apikey1234abcdefghijklmnopqrst,nope\n")
+	text.WriteString("late,,short,\n")
 	name := file(t, text.String())
 	got := decode[imported](t, s.does("keys", "import", name, "--json"))
-	want := []string{"Line 2: API Key value should be at least 20 characters", fmt.Sprintf("Line %d: Invalid Usage Plan ID specified", importBatch+5)}
+	want := []string{"Line 2: API Key value should be at least 20 characters", fmt.Sprintf("Line %d: Invalid Usage Plan ID specified", importBatch+5), fmt.Sprintf("Line %d: API Key value should be at least 20 characters", importBatch+7)}
 	if len(got.IDs) != importBatch+1 || !reflect.DeepEqual(got.Warnings, want) {
 		t.Errorf("%d keys, warnings %q, want %q", len(got.IDs), got.Warnings, want)
 	}
