@@ -50,7 +50,7 @@ func ExplainHandler(refusals *telemetry.Refusals, requests *telemetry.Requests) 
 			refuseRequests(w, http.StatusNotFound, whyNotFound(refusals, id))
 		case 1:
 			w.Header().Set("Content-Type", "application/json")
-			_ = json.NewEncoder(w).Encode(telemetry.Explain(found[0], time.Now())) // the reader may be gone
+			_ = json.NewEncoder(w).Encode(telemetry.Explain(whole(requests, found[0]), time.Now())) // the reader may be gone
 		default:
 			ids := make([]string, len(found))
 			for i, f := range found {
@@ -103,6 +103,17 @@ func findRecords(refusals *telemetry.Refusals, requests *telemetry.Requests, id 
 		}
 	}
 	return found
+}
+
+// whole gives a refusal with everything that was recorded of it, while it is
+// among the newest requests; of older ones the refusals keep less.
+func whole(requests *telemetry.Requests, refusal *telemetry.Record) *telemetry.Record {
+	for _, r := range requests.Find(refusal.RequestID, mostAlike) {
+		if r.RequestID == refusal.RequestID && r.Time.Equal(refusal.Time) { // a caller may send one id twice
+			return r
+		}
+	}
+	return refusal
 }
 
 // whyNotFound says what can have become of a call that is not known.

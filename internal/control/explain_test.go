@@ -35,6 +35,40 @@ func looked(t *testing.T) http.Handler {
 	return control.ExplainHandler(refusals, requests)
 }
 
+// TestExplainTellsAllThatIsKnown: what is long is cut in the memory of refusals,
+// and whole while the call is among the newest requests.
+func TestExplainTellsAllThatIsKnown(t *testing.T) {
+	refusals, requests := telemetry.NewRefusals(time.Now()), telemetry.NewRequests()
+	long := telemetry.Record{
+		RequestID: "aaaa0000-0000-4000-8000-000000000001", ExtendedID: "ExtendedExtend0=", Time: time.Now(), Verdict: telemetry.Refused, Status: 500,
+		Cause: telemetry.CauseAuthorizerMisconfigured, Path: "/" + strings.Repeat("p", 100), Detail: "the answer of the authorizer is none: it has no principalId",
+	}
+	detail := func() string {
+		t.Helper()
+		w := httptest.NewRecorder()
+		control.ExplainHandler(refusals, requests).ServeHTTP(w, httptest.NewRequest("GET", control.ExplainPath+long.RequestID, nil))
+		var told struct{ Detail string }
+		if err := json.Unmarshal(w.Body.Bytes(), &told); err != nil {
+			t.Fatalf("%v: %s", err, w.Body)
+		}
+		return told.Detail
+	}
+	refusals.Add(&long)
+	if d := detail(); !strings.HasSuffix(d, "…") {
+		t.Errorf("forgotten by the requests: %q", d)
+	}
+	requests.Add(&long)
+	if d := detail(); d != long.Detail {
+		t.Errorf("among the requests: %q", d)
+	}
+	later := long
+	later.Time, later.Detail = long.Time.Add(time.Second), "another call, whose caller chose the same id"
+	requests.Add(&later)
+	if d := detail(); d == later.Detail {
+		t.Errorf("told of another call: %q", d)
+	}
+}
+
 func TestExplainFindsACall(t *testing.T) {
 	h := looked(t)
 	for _, c := range []struct {

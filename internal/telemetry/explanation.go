@@ -1,6 +1,9 @@
 package telemetry
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Explanation is a Record with what is told of its verdict: why, by which
 // limit, when that clears and what to do. It marshals to what /_weir/explain
@@ -36,9 +39,22 @@ func Explain(r *Record, now time.Time) Explanation {
 	default:
 		e.Layer, e.What, e.Do = told.layer, told.what, told.do
 	}
-	if wait := r.Limit.ClearsIn; wait > 0 && wait != Never {
+	switch wait := r.Limit.ClearsIn; {
+	case wait == Never:
+		e.Do = noWaiting.Replace(e.Do)
+	case wait > 0:
 		at := r.Time.Add(wait)
+		if end := at.Round(24 * time.Hour); r.Limit.Kind == Quota && end.Sub(at).Abs() < decided {
+			at = end // periods end at 00:00 UTC
+		}
 		e.ClearsAt, e.Cleared = &at, !now.Before(at)
 	}
 	return e
 }
+
+// decided is how much later than it was received a call may have been decided,
+// and a wait begins with the decision.
+const decided = 5 * time.Second
+
+// noWaiting takes out of what to do what ends nothing.
+var noWaiting = strings.NewReplacer("Wait, or raise", "Raise", "Wait for the next period, raise", "Raise")

@@ -18,7 +18,8 @@ const (
 // owner can ask by a request's id why. Each takes 256 bytes, 24.4 MiB for all
 // of them, in pieces that are taken as they fill: a server that refuses nothing
 // has none. What is long is cut: of its texts a refusal keeps the ids first,
-// then the path and the sentence as far as there is room.
+// then the path and the sentence as far as there is room; one that is cut ends
+// in an ellipsis.
 //
 // There is no index: to find an id is to look at all, which takes milliseconds,
 // an owner does it by hand, and a flood of refused calls does not pay for it.
@@ -116,9 +117,20 @@ func (p *refusal) keep(n uint64, r *Record) {
 	}
 	room := p.texts[:]
 	for i, text := range r.kept() {
-		n := copy(room, clip(*text, min(len(room), 255)))
+		n := put(room[:min(len(room), 255)], *text)
 		p.lengths[i], room = uint8(n), room[n:]
 	}
+}
+
+// put writes a text, or as much of its front as there is room for, with an
+// ellipsis when it is cut.
+func put(room []byte, text string) (n int) {
+	const more = "…"
+	if len(text) <= len(room) || len(room) < len(more) {
+		return copy(room, clip(text, len(room)))
+	}
+	n = copy(room, clip(text, len(room)-len(more)))
+	return n + copy(room[n:], more)
 }
 
 // is says whether the refusal is the one that id names: its request id, its

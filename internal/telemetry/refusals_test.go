@@ -128,6 +128,9 @@ func TestRefusalsAreBounded(t *testing.T) {
 	if got.KeyID != r.KeyID || got.PlanID != r.PlanID || got.APIID != r.APIID || got.Stage != r.Stage || got.Reason != r.Reason || got.Cause != r.Cause {
 		t.Errorf("%+v", got)
 	}
+	if !strings.HasSuffix(got.Method+got.Path, "…") {
+		t.Errorf("cut, and it does not say so: %q, %q", got.Method, got.Path)
+	}
 	n := 0
 	for _, text := range got.kept() {
 		n += len(*text)
@@ -228,4 +231,33 @@ func BenchmarkRefusalsFind(b *testing.B) {
 	}
 	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/(1<<20), "MiB")
 	runtime.KeepAlive(q)
+}
+
+// TestExplanationsOfLimits: a period ends at midnight and not a moment before,
+// and nobody is told to wait for what never comes.
+func TestExplanationsOfLimits(t *testing.T) {
+	midnight := began.Truncate(24 * time.Hour).Add(24 * time.Hour)
+	quota := func(at time.Time, wait time.Duration) *Record {
+		return &Record{Verdict: Refused, Cause: CauseQuota, Time: at, Limit: Limit{Kind: Quota, Period: "DAY", ClearsIn: wait}}
+	}
+	for _, c := range []struct {
+		what string
+		of   *Record
+		want time.Time
+	}{
+		{"decided 40 µs after it came", quota(began, midnight.Sub(began)-40*time.Microsecond), midnight},
+		{"decided by a clock that is ahead", quota(began, midnight.Sub(began)+time.Millisecond), midnight},
+		{"others hold the rest", quota(began, time.Second), began.Add(time.Second)},
+		{"a throttle", &Record{Time: midnight.Add(-time.Second), Limit: Limit{Kind: Bucket, ClearsIn: 300 * time.Millisecond}}, midnight.Add(-700 * time.Millisecond)},
+	} {
+		if e := Explain(c.of, began); e.ClearsAt == nil || !e.ClearsAt.Equal(c.want) {
+			t.Errorf("%s: clears at %v, want %v", c.what, e.ClearsAt, c.want)
+		}
+	}
+	for _, c := range []Cause{CauseAccountThrottle, CauseStageThrottle, CausePlanThrottle, CausePlanMethodThrottle, CauseQuota} {
+		e := Explain(&Record{Verdict: Refused, Cause: c, Limit: Limit{ClearsIn: Never}}, began)
+		if e.ClearsAt != nil || !strings.HasPrefix(e.Do, "Raise ") {
+			t.Errorf("%v, which never clears: %v, %q", c, e.ClearsAt, e.Do)
+		}
+	}
 }
