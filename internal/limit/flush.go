@@ -47,7 +47,9 @@ func (l *Limiter) Flush(ctx context.Context) error { return l.flush(ctx, (*Limit
 // nothing is taken any more, and once. After an error this node's leases, or
 // some, are lost until their periods end.
 func (l *Limiter) Stop(ctx context.Context) error {
+	l.mu.Lock() // see begin and learnLocked: what comes later begins nothing, and holds nothing
 	l.stopped.Store(true)
+	l.mu.Unlock()
 	fetched := make(chan struct{})
 	go func() {
 		defer close(fetched)

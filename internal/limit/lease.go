@@ -185,9 +185,10 @@ func (l *Limiter) answer(ctx context.Context, m *Meter, a Ask) (Answer, error) {
 }
 
 // learnLocked takes over what an answer says, unless the quota was edited or
-// recalled since it was asked for: then what it granted is given back.
+// recalled since it was asked for, or the limiter was stopped: then what it
+// granted is given back.
 func (l *Limiter) learnLocked(m *Meter, q *Quota, a Answer, asked, calls, ahead, mono int64) {
-	if m.quota.Load() != q || l.recalls.Load() != asked {
+	if m.quota.Load() != q || l.recalls.Load() != asked || l.stopped.Load() {
 		if a.Held > 0 {
 			l.overdue.add(m.account, tally{a.Day, a.Lease, 0, a.Held})
 			m.set(func(w word) word { return w | owing })
@@ -362,17 +363,27 @@ func (l *Limiter) fetch(m *Meter, q *Quota, mono int64) {
 	if !ok {
 		return
 	}
-	if l.running.Add(1) > mostFetches || l.stopped.Load() {
+	if l.running.Add(1) > mostFetches || !l.begin() {
 		l.running.Add(-1)
 		m.set(func(w word) word { return w &^ fetching })
 		return
 	}
-	l.fetches.Add(1)
 	l.background(func() {
 		defer l.fetches.Done()
 		defer l.running.Add(-1)
 		_, _ = l.ask(context.Background(), m, q, 0, ahead, true, mono)
 	})
+}
+
+// begin counts a fetch for Stop to wait for; it fails after Stop.
+func (l *Limiter) begin() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stopped.Load() {
+		return false
+	}
+	l.fetches.Add(1)
+	return true
 }
 
 // Recall gives back what m holds and forgets what it knows: its quota's

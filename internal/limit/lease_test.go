@@ -620,3 +620,49 @@ func TestLeasedTakeDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations a decision", allocs)
 	}
 }
+
+// lateLedger answers late: after has been, once.
+type lateLedger struct {
+	limit.Ledger
+	after func()
+}
+
+func (l *lateLedger) Spend(ctx context.Context, a limit.Ask) (limit.Answer, error) {
+	out, err := l.Ledger.Spend(ctx, a)
+	if after := l.after; after != nil {
+		l.after = nil
+		after()
+	}
+	return out, err
+}
+
+// Stop gives back what its node holds, also what is granted to a call that is
+// still waiting: nobody spends of that any more. (A call is under way at the
+// stop when it outlasts the draining.)
+func TestALeaseThatComesAfterTheStop(t *testing.T) {
+	w := newWorld(t)
+	q := daily(1000)
+	other, slow := w.node(q), &lateLedger{Ledger: w.ledger.Node("stops")}
+	l := limit.New(slow, limit.WithClock(func() time.Duration { return w.clock }))
+	m := limit.NewMeter(account, q, noon)
+	admitted := 0
+	call := func() {
+		if _, v := l.Take(t.Context(), nil, nil, m, other.now()); v.Outcome == limit.Granted {
+			admitted++
+		}
+	}
+	call() // the first asks for no lease
+	slow.after = func() {
+		if err := l.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	call()
+	admitted += other.calls(2000)
+	for range 20 {
+		call()
+	}
+	if admitted != 1000 {
+		t.Errorf("%d admitted of 1000", admitted)
+	}
+}
