@@ -165,3 +165,37 @@ func TestEditedDividedSeats(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 }
+
+// A node that asks while nobody sits there may be left without a seat, and a
+// call may sit down on what it had while the answer is on its way: that call
+// counts for as long as it sits.
+func TestWhoSitsDownWhileTheSeatsGoIsCounted(t *testing.T) {
+	c := newCluster(2)
+	m, other := c.nodes[0], c.nodes[1]
+	take := func(m *member, n int, version int64) (limit.Grant, limit.Outcome) {
+		g, v := m.Take(ended, nil, m.Seats("key", n, version, m.instant()), nil, m.instant())
+		return g, v.Outcome
+	}
+	g, _ := take(m, 2, 1)
+	sits, o := take(other, 2, 1)
+	if o != limit.Granted {
+		t.Fatalf("outcome %d on the second of two seats", o)
+	}
+	g.Settle(true)
+	other.Seats("key", 1, 2, other.instant())
+	other.Renew(t.Context())
+	m.Seats("key", 1, 2, m.instant())
+	c.rates.After = func(context.Context, []limit.ShareAsk) error {
+		c.rates.After = nil
+		if _, o := take(m, 1, 2); o != limit.Granted {
+			t.Errorf("outcome %d on the seat that the node has: the test has lost its point", o)
+		}
+		return nil
+	}
+	m.Renew(t.Context())
+	sits.Settle(true)
+	c.run("", 31*time.Second, 0, 0)
+	if _, o := take(other, 1, 2); o != limit.Crowded {
+		t.Errorf("outcome %d on the only seat, on which a call of the other node sits", o)
+	}
+}

@@ -270,6 +270,10 @@ func (k *stake) arrive(a ShareAnswer, err error) {
 	k.sharing.list(k)
 	if a.Life == 0 {
 		k.alone.Store(now + int64(a.Again))
+		if k.seats != nil {
+			k.end(now) // unless somebody sat down meanwhile
+			return
+		}
 		k.replace(portion{}, 0, now)
 		return
 	}
