@@ -19,7 +19,6 @@ type Tx struct {
 	ctx      context.Context
 	db       *session
 	now      time.Time
-	node     string // who writes
 	version  int64
 	writable bool
 	over     bool

@@ -73,7 +73,7 @@ func (s *Store) Update(ctx context.Context, fn func(*Tx) error) error {
 		return *err
 	}
 	w := s.updates.session
-	tx := &Tx{ctx: ctx, db: w, node: s.node, writable: true}
+	tx := &Tx{ctx: ctx, db: w, writable: true}
 	var publishes []func()
 	var place int64
 	if err := w.transact(func() (err error) {

@@ -57,16 +57,16 @@ func (tx *Tx) GrantUsage(a limit.Ask, remaining int64) error {
 	if err := tx.usable(true); err != nil {
 		return err
 	}
-	standings, err := tx.db.standings([]limit.Ask{a}, tx.now, tx.node)
-	if err != nil {
-		return tx.fail(err)
-	}
-	s := standings[0]
 	day, start, end := a.Days(tx.now)
+	// In one statement, which sees one moment: other nodes record what they
+	// spent and give back what they hold meanwhile, and what moved in between
+	// would be taken for lost.
+	const where = " WHERE plan_id = ?1 AND key_id = ?2 AND day BETWEEN ?3 AND ?4"
+	var s limit.Standing
 	var living int64
-	if _, err := tx.row("SELECT coalesce(sum(held), 0) FROM usage_held WHERE plan_id = ? AND key_id = ? AND day BETWEEN ? AND ? "+
-		"AND node IN ("+tx.db.mayAct+")",
-		[]any{a.Account.PlanID, a.Account.KeyID, int64(start), int64(end) - 1}, &living); err != nil {
+	if _, err := tx.row("SELECT (SELECT coalesce(sum(used), 0) FROM usage"+where+"), (SELECT coalesce(sum(extra), 0) FROM usage_grant"+where+"),"+
+		" coalesce(sum(held), 0), coalesce(sum(CASE WHEN node IN ("+tx.db.mayAct+") THEN held END), 0) FROM usage_held"+where,
+		[]any{a.Account.PlanID, a.Account.KeyID, int64(start), int64(end) - 1}, &s.Used, &s.Extra, &s.Others, &living); err != nil {
 		return err
 	}
 	if err := tx.exec("INSERT INTO usage_grant (plan_id, key_id, day, extra) VALUES (?, ?, ?, ?) "+
