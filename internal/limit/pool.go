@@ -138,13 +138,22 @@ func (p *Pool) Return(r ShareReturn, now time.Time) {
 	p.cut()
 }
 
-// Idle says whether the pool is as good as a new one, and has been for a while:
-// its row may be deleted.
-func (p *Pool) Idle(now time.Time) bool {
-	q := *p
-	q.Parts = slices.Clone(p.Parts)
-	q.pass(now.Add(-time.Minute))
-	return len(q.Parts) == 0 && q.Tokens >= float64(q.Setting.Burst)*(1-rounding)
+// Idle says since when, if nobody asks before, the pool is as good as a new one
+// and its row may be deleted: as At; math.MaxInt64 is never.
+func (p *Pool) Idle() int64 {
+	idle := p.At
+	for i := range p.Parts {
+		idle = max(idle, p.Parts[i].Until)
+	}
+	missing := float64(p.Setting.Burst) - p.Tokens
+	if p.Seats || missing <= float64(p.Setting.Burst)*rounding {
+		return idle
+	}
+	wait := missing / p.Setting.PerSecond * (1 + 2*rounding) * float64(time.Second)
+	if wait < 1<<62 { // not when the rate is zero
+		return idle + int64(math.Ceil(wait))
+	}
+	return math.MaxInt64
 }
 
 // advance brings the pool to now and to the newest setting. An edit keeps what

@@ -7,22 +7,6 @@ import (
 	"weir/internal/limit"
 )
 
-// A pool that is full and that nobody has may be deleted, after a minute.
-func TestPoolIsIdleOnceItIsFullForAMinute(t *testing.T) {
-	var p limit.Pool
-	setting := limit.Rate{PerSecond: 1, Burst: 30} // too slow to be shared: each call is an ask
-	if a := p.Share(limit.ShareAsk{Bucket: "b", Setting: setting, Node: "one", Number: 1, Want: 20}, 2, noon); a.Admitted != 20 {
-		t.Fatalf("%+v", a)
-	}
-	for after, want := range map[time.Duration]bool{
-		time.Second: false, 30 * time.Second: false, 79 * time.Second: false, 81 * time.Second: true, time.Hour: true,
-	} {
-		if got := p.Idle(noon.Add(after)); got != want {
-			t.Errorf("20 tokens were taken %v ago: idle %v", after, got)
-		}
-	}
-}
-
 // The setting of a version is what its first ask said.
 func TestPoolKeepsTheSettingOfAVersion(t *testing.T) {
 	var p limit.Pool

@@ -2,6 +2,7 @@ package limit_test
 
 import (
 	"context"
+	"math"
 	"testing"
 	"time"
 
@@ -72,5 +73,42 @@ func TestAnAnswerOlderThanAnEditIsNotUsed(t *testing.T) {
 	}
 	if p := c.rates.Pool("b"); p.Version != 2 || p.Setting.Burst != 10 {
 		t.Errorf("the pool has not heard of the edit: %+v", p)
+	}
+}
+
+// A pool is idle when whoever finds its row finds what a new one would be.
+func TestAPoolIsIdleWhenItIsAsNew(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		ask  limit.ShareAsk
+		want time.Duration // after the ask
+	}{
+		{"of tokens one by one", limit.ShareAsk{Setting: limit.Rate{PerSecond: 2, Burst: 5}, Want: 3}, 2*time.Second + 1500*time.Millisecond},
+		{"of a share", limit.ShareAsk{Setting: limit.Rate{PerSecond: 100, Burst: 50}}, 2*time.Second + 500*time.Millisecond},
+		{"of seats", limit.ShareAsk{Setting: limit.Rate{Burst: 5}, Seats: true, Want: 3}, 30 * time.Second},
+		{"without a rate", limit.ShareAsk{Setting: limit.Rate{Burst: 5}}, 2 * time.Second},
+		{"unused", limit.ShareAsk{Setting: limit.Rate{PerSecond: 2, Burst: 5}}, 2 * time.Second},
+		{"of a burst below zero", limit.ShareAsk{Setting: limit.Rate{Burst: -5}}, 2 * time.Second},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var p limit.Pool
+			c.ask.Bucket, c.ask.Node, c.ask.Number = "b", "n1", 1
+			p.Share(c.ask, 1, began)
+			idle := time.Duration(p.Idle() - began.UnixNano())
+			if off := idle - c.want; off < -time.Microsecond || off > time.Microsecond {
+				t.Errorf("idle after %v, want %v", idle, c.want)
+			}
+			// As new: somebody else gets of it what a new one would give.
+			other, fresh := c.ask, limit.Pool{}
+			other.Node = "n2"
+			at := began.Add(idle)
+			if got, want := p.Share(other, 1, at), fresh.Share(other, 1, at); got != want {
+				t.Errorf("it gives %+v, a new one %+v", got, want)
+			}
+		})
+	}
+	p := limit.Pool{Setting: limit.Rate{Burst: 5}, Tokens: 4, At: 1}
+	if p.Idle() != math.MaxInt64 {
+		t.Errorf("what never comes back: idle at %d", p.Idle())
 	}
 }

@@ -79,7 +79,7 @@ func (s *Store) beat() {
 		b := s.cluster.beats
 		err := b.transact(func() error {
 			err := b.seen(s.node)
-			if err == nil && n%60 == 0 {
+			if err == nil && n%60 == 1 {
 				err = b.trim()
 			}
 			return err

@@ -34,6 +34,8 @@ const (
 	// Changes are kept for this long, and this many whatever their age.
 	changesKept    = time.Hour
 	changeRowsKept = 10_000
+	// So many buckets are forgotten at a time.
+	poolsTrimmed = 10_000
 )
 
 // ErrBehind is told by Failed when this node's place in the changes is gone.
@@ -280,10 +282,15 @@ func (w wire) entry(doc json.RawMessage) (catalog.Entry, error) {
 }
 
 // trim removes changes that every node has heard of, or is too far behind for,
-// and what is remembered of nodes that are long gone.
+// buckets that are full and nobody's, and what is remembered of nodes that are
+// long gone.
 func (c *session) trim() error {
 	err := c.exec("DELETE FROM change WHERE at < weir_now() - ? AND seq < (SELECT seq FROM change ORDER BY seq DESC LIMIT 1 OFFSET ?)",
 		int64(changesKept), int64(changeRowsKept-1))
+	if err == nil { // of keys that are gone, say; what is in use now is left alone
+		err = c.exec("DELETE FROM pool WHERE bucket IN (SELECT bucket FROM pool WHERE idle < (SELECT weir_now()) LIMIT ? FOR UPDATE SKIP LOCKED)",
+			int64(poolsTrimmed))
+	}
 	if err == nil {
 		err = c.exec("DELETE FROM node WHERE id IN (SELECT id FROM beat WHERE seen < weir_now() - ?)", int64(nodeKept))
 	}

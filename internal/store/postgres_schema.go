@@ -111,7 +111,8 @@ CREATE TABLE usage_grant ( -- by UpdateUsage
 -- Buckets that nodes divide between them. No row: an idle one.
 CREATE TABLE pool (
 	bucket BYTEA PRIMARY KEY,
-	doc    BYTEA NOT NULL -- JSON of limit.Pool
+	doc    BYTEA NOT NULL, -- JSON of limit.Pool
+	idle   BIGINT NOT NULL -- from then on the row says nothing
 ) WITH (fillfactor = 50);
 
 -- One row an Update: what it changed, for the other nodes. The first row is the

@@ -118,7 +118,8 @@ func (c *session) loadPools(buckets []string, pools map[string]*limit.Pool) erro
 func (c *session) storePools(buckets []string, pools map[string]*limit.Pool, now time.Time) error {
 	var kept, idle [][]any
 	for _, bucket := range buckets {
-		if pools[bucket].Idle(now) {
+		since := pools[bucket].Idle()
+		if since <= now.UnixNano() {
 			idle = append(idle, []any{bucket})
 			continue
 		}
@@ -126,9 +127,9 @@ func (c *session) storePools(buckets []string, pools map[string]*limit.Pool, now
 		if err != nil {
 			return fmt.Errorf("store: the pool of %s: %w", bucket, err)
 		}
-		kept = append(kept, []any{bucket, doc})
+		kept = append(kept, []any{bucket, doc, since})
 	}
-	err := c.many("INSERT INTO pool (bucket, doc) VALUES (?, ?) ON CONFLICT (bucket) DO UPDATE SET doc = excluded.doc", kept, nil)
+	err := c.many("INSERT INTO pool (bucket, doc, idle) VALUES (?, ?, ?) ON CONFLICT (bucket) DO UPDATE SET doc = excluded.doc, idle = excluded.idle", kept, nil)
 	if err != nil {
 		return err
 	}
