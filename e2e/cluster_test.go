@@ -167,6 +167,7 @@ func newTrial(t *testing.T, c *cluster) *trial {
 
 const (
 	hotRate, hotBurst   = 100, 50
+	hotQuota            = 1000000
 	slowRate, slowBurst = 2, 2
 	largeQuota          = 3000
 	fewQuota            = 90
@@ -183,7 +184,7 @@ func (s *trial) prepare() {
 		s.holds(k, rate, int(burst), int64(quota))
 		return k
 	}
-	s.hot = one("hot", hotRate, hotBurst, 1000000)
+	s.hot = one("hot", hotRate, hotBurst, hotQuota)
 	s.slow = one("slow", slowRate, slowBurst, 0)
 	s.large = one("large", noRate, noBurst, largeQuota)
 	s.few = one("few", noRate, noBurst, fewQuota)
@@ -342,8 +343,13 @@ func (s *trial) judge() {
 	s.Rate(s.edited.id, s.rate.value, s.rate.from, limittest.Forever)
 	s.Quota(s.edited.id, s.quota.value, 0, s.quota.from, limittest.Forever)
 	s.explained(s.t)
-	for _, k := range append([]*keyed{s.hot, s.large, s.few, s.edited, s.given}, s.many[:min(len(s.many), 500)]...) {
-		s.countsAddUp(k)
+	s.countsAddUp(s.hot, hotQuota)
+	s.countsAddUp(s.large, largeQuota)
+	s.countsAddUp(s.few, fewQuota)
+	s.countsAddUp(s.edited, s.quota.value.Limit)
+	s.countsAddUp(s.given, unknownQuota)
+	for _, k := range s.many[:min(len(s.many), 500)] {
+		s.countsAddUp(k, manyQuota)
 	}
 	s.useUp(s.large, largeQuota)
 	s.useUp(s.few, fewQuota)
@@ -359,22 +365,21 @@ func (s *trial) judge() {
 	}
 }
 
+// unknownQuota is what holds of a key after UpdateUsage.
+const unknownQuota = 0
+
 // countsAddUp holds what every node says of a key's use against what the
 // clients saw. What a killed node had in its hands counts against the quota
-// and is in no count of calls.
-func (s *trial) countsAddUp(k *keyed) {
+// and is in no count of calls: of what was admitted nothing remains.
+func (s *trial) countsAddUp(k *keyed, quota int64) {
 	s.t.Helper()
 	admitted, unknown := s.sum(k)
 	// A spend whose commit went unanswered was refused, and may be on record:
 	// one at a time on each node.
 	refused := int64(s.outages * len(s.nodes))
-	crashed := int64(0)
-	if s.crashes > 0 {
-		crashed = math.MaxInt32
-	}
 	first := s.nodes[0].usage(s.ctx, k)
-	if first.used > admitted+unknown+refused || first.used+crashed < admitted {
-		s.t.Errorf("key %s: clients saw %d admitted and %d unanswered, get-usage says %+v", k.id, admitted, unknown, first)
+	if first.used > admitted+unknown+refused || quota != unknownQuota && quota-first.remaining < min(admitted, quota) {
+		s.t.Errorf("key %s: of a quota of %d clients saw %d admitted and %d unanswered, get-usage says %+v", k.id, quota, admitted, unknown, first)
 	}
 	for _, n := range s.nodes[1:] {
 		if u := n.usage(s.ctx, k); u != first {
