@@ -231,6 +231,7 @@ func TestWhatIsLearntOfAnAnswer(t *testing.T) {
 		{"a lease of one", Answer{OK: true, Held: 1, Used: 1, Limit: 100}, 1, 1, leased, day, 7 + 9*hour, 1, false},
 		{"less than was asked for", Answer{OK: true, Held: 7, Used: 1, Limit: 100}, 1, 8, leased, day, 7 + 9*hour, 7, true},
 		{"a lease, and all else is used", Answer{OK: true, Held: 7, Used: 100, Limit: 100}, 1, 7, leased, day, 7 + 9*hour, 7, false},
+		{"a lease of one, and all else is used", Answer{OK: true, Held: 1, Used: 100, Limit: 100}, 1, 1, leased, day, 7 + 9*hour, 1, false},
 		{"none, and it was asked for", Answer{OK: true, Used: 1, Limit: 100}, 1, 1, open, 0, 0, 0, true},
 		{"none, nor asked for", Answer{OK: true, Used: 1, Limit: 100}, 1, 0, open, 0, 0, 0, false},
 		{"used up", Answer{Used: 100, Limit: 100}, 1, 0, spent, 0, 7 + int64(time.Minute), 0, false},
@@ -335,11 +336,11 @@ func TestInstallAddsToTheSameLeaseOnly(t *testing.T) {
 			if was == nil {
 				used = 0
 			}
-			m := s.meter(was, withIdle(withSize(word(c.held)<<heldShift|used<<usedShift|dry, 4), 12))
+			m := s.meter(was, withIdle(withSize(word(c.held)<<heldShift|used<<usedShift|dry|fetching, 4), 12))
 			s.locked(func() {
 				s.installLocked(m, to, Answer{Day: day + 1, Lease: day + 2, Held: c.more, Limit: 1000, Left: 300, Elsewhere: 40})
 			})
-			s.wordIs(m, c.heldThen, c.used, 4, 0, dry|listed)
+			s.wordIs(m, c.heldThen, c.used, 4, 0, dry|fetching|listed)
 			s.overdueIs(m, c.want...)
 			if m.state.Load() != to || m.top.Load() != 660 {
 				t.Errorf("state %+v, top %d", m.state.Load(), m.top.Load())
@@ -369,6 +370,7 @@ func TestRecallForgetsAndOwes(t *testing.T) {
 		want  []tally
 	}{
 		{5<<heldShift | 3<<usedShift | dry, dry | listed | owing, []tally{{day, day, 3, 8}}},
+		{5<<heldShift | fetching | fetched, fetching | fetched | listed | owing, []tally{{day, day, 0, 5}}}, // who fetches still does
 		{1 << heldShift, listed | owing, []tally{{day, day, 0, 1}}},
 		{1 << usedShift, listed, []tally{{day, day, 1, 1}}},
 		{0, listed, nil},
