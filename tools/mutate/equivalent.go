@@ -46,6 +46,16 @@ func readEquivalent(name string) (equivalents, error) {
 	return all, nil
 }
 
+// of returns those in files whose name contains only: the others cannot match.
+func (all equivalents) of(only string) (some equivalents) {
+	for _, e := range all {
+		if strings.Contains(e.file, only) {
+			some = append(some, e)
+		}
+	}
+	return some
+}
+
 // without returns the mutants that are not listed, the number of those that
 // are, and the lines that match none.
 func (all equivalents) without(mutants []mutant) (rest []mutant, skipped int, unused []string) {

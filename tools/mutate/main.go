@@ -44,7 +44,7 @@ func main() {
 	check(err)
 	known, err := readEquivalent(*equivalent)
 	check(err)
-	mutants, skipped, unused := known.without(mutants)
+	mutants, skipped, unused := known.of(*only).without(mutants)
 	for _, line := range unused {
 		fmt.Printf("%s: matches no mutant: %s\n", *equivalent, line)
 	}

@@ -118,6 +118,9 @@ func TestEquivalentMutantsDoNotCount(t *testing.T) {
 	if skipped != 1 || len(rest) != len(all)-1 || len(unused) != 1 || !strings.Contains(unused[0], "gone") {
 		t.Errorf("%d skipped, %d of %d left, unused %q", skipped, len(rest), len(all), unused)
 	}
+	if n := len(known.of("ample")); n != 2 || len(known.of("other")) != 0 {
+		t.Errorf("%d are of sample.go", n)
+	}
 	if err := os.WriteFile(name, []byte("sample.go: <= becomes <: if n <= 10 {\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
